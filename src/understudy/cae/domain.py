@@ -1,0 +1,40 @@
+"""CAE as a domain of the engine: controls over time to every output channel over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from understudy.cae.datasets import CsvDataset, TanksDataset
+from understudy.cae.read import ReadOptions, read_like
+from understudy.cae.tables import resample_table
+from understudy.core.domain import Dataset, Loaded, OnProgress
+from understudy.core.parquet import read_parquet
+from understudy.core.spec import DataSpec
+from understudy.errors import DataError
+
+
+class CAE:
+    """Registered in the entry-point group ``understudy.domains``."""
+
+    name = "cae"
+    datasets: Mapping[str, Callable[..., Dataset]] = {"csv": CsvDataset, "tanks": TanksDataset}
+
+    def read_like(
+        self, path: Path, spec: DataSpec, *, n_measured: int | None, on_progress: OnProgress, **options: Any
+    ) -> Loaded:
+        """A folder, a CSV file or a Parquet file with the signals of ``spec``, on its step.
+
+        Raises:
+            DataError: a file does not fit the model.
+        """
+        if path.suffix == ".parquet":
+            table = resample_table(read_parquet(path), spec.step, None)
+            different = spec.differences(table.spec)
+            if different:
+                raise DataError(f"{path} does not fit the model: {'; '.join(different)}")
+            return Loaded(table)
+        chosen = ReadOptions(step=spec.step, **options)
+        table, bad = read_like(path, spec, chosen, n_measured=n_measured, on_progress=on_progress)
+        return Loaded(table, [f"{case.path.name}: {case.reason}" for case in bad])

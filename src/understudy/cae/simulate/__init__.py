@@ -1,0 +1,1 @@
+"""Physical simulators that make cases to learn from."""

@@ -1,0 +1,199 @@
+"""The command line. Nothing heavy is imported before it is known to be needed: help answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from understudy import __version__
+from understudy.errors import UnderstudyError, did_you_mean
+
+TRAIN_HELP = """\
+usage: understudy train [KEY=VALUE ...] [-m] [--config-dir FOLDER] [--debug]
+
+Train a surrogate, evaluate it on test cases against two baselines, and write the report.
+Without arguments: the network `dot` on two simulated water tanks, under three minutes.
+
+  understudy train dataset=csv dataset.path=FOLDER dataset.num_control=9 dataset.num_pred=41
+  understudy train dataset=csv dataset.path=FOLDER 'dataset.controls=[rpm,valve]' 'dataset.targets=[power]'
+  understudy train model=bt model.depth=4 settings.lr=3e-4 settings.unroll=4
+  understudy train -m 'model=choice(dot, dol)'        one run after another
+  understudy train resume=runs/RUN                    go on with a run that was stopped
+
+keys:
+  model=NAME             arx bt dol don dot lstm persistence
+  dataset=NAME           tanks csv bmw_i3
+  experiment=NAME        a recipe: several keys at once
+  settings.is_debug=true a few cases and batches, everything exercised, under 30 seconds
+  understudy config show prints every key with its value
+
+options:
+  -m, --multirun         run every combination of comma-separated values or choice(...)
+  --config-dir FOLDER    your own yaml files beside the built-in ones
+  --debug                full traceback for errors that otherwise are one line
+  -h, --help             this text
+"""
+
+# What the operating system says when a place cannot be written; anything else of OSError is a defect of ours.
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENOTDIR}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """``understudy COMMAND …``"""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] == "train":
+        train(arguments[1:])
+        return
+    parser = _parser()
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        _fail(f"no command is called {arguments[0]!r}{did_you_mean(arguments[0], COMMANDS)}; see `understudy --help`")
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return
+    _guarded(lambda: options.run(options), debug=options.debug)
+
+
+def train(argv: Sequence[str] | None = None) -> None:
+    """``understudy train …`` and ``python train.py …``: the same program."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if {"-h", "--help"} & set(arguments):
+        print(TRAIN_HELP, end="")
+        return
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+
+    def run() -> None:
+        from understudy import commands
+
+        commands.train(arguments)
+
+    _guarded(run, debug=debug)
+
+
+def _guarded(run: Callable[[], None], *, debug: bool) -> None:
+    """Errors a person can mend become one line and status 2; defects keep their traceback."""
+    if debug:
+        run()
+        return
+    try:
+        run()
+    except UnderstudyError as error:
+        resumable = getattr(error, "resume_with", None)
+        if resumable:
+            print(f"{error}; go on with: {resumable}", file=sys.stderr)
+            sys.exit(130)
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; nothing to say
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        _fail(f"cannot write {error.filename or 'the output'}: {error.strerror}")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"understudy: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="understudy", description="Train, evaluate and use surrogates: fast stand-ins for slow experiments."
+    )
+    parser.add_argument("--version", action="version", version=f"understudy {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (summary, arguments) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        arguments(command)
+        command.add_argument("--debug", action="store_true", help="full traceback for errors")
+    return parser
+
+
+def _command(name: str) -> Callable[[argparse.Namespace], None]:
+    """The function ``name`` of :mod:`understudy.commands`, imported when it is called."""
+
+    def run(options: argparse.Namespace) -> None:
+        from understudy import commands
+
+        getattr(commands, name)(options)
+
+    return run
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Only for the list of commands: `train` never gets here."""
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="RUN", help="folder of a run, or of a bundle")
+    parser.add_argument("cases", metavar="CASES", help="folder of CSV cases, a CSV file or a Parquet file")
+    parser.add_argument("--out", metavar="FOLDER", help="where the report goes (default: evaluation-<name of CASES>)")
+    parser.add_argument("--byproducts", action="store_true", help="figures of the byproducts too")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out bad files, listed, instead of stopping")
+    parser.set_defaults(run=_command("evaluate"))
+
+
+def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="RUN", help="folder of a run, or of a bundle")
+    parser.add_argument(
+        "cases",
+        metavar="CASES",
+        help="folder of CSV cases, or a CSV file: controls in all rows, predicted signals in the first in_len rows",
+    )
+    parser.add_argument("--out", metavar="PATH", required=True, help="a folder for CSV files, or FILE.parquet")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out bad files, listed, instead of stopping")
+    parser.set_defaults(run=_command("predict"))
+
+
+def _ingest_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cases", metavar="FOLDER", help="folder of CSV cases")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train: dataset.num_control=9 …")
+    parser.add_argument("--out", metavar="FILE.parquet", required=True)
+    parser.set_defaults(run=_command("ingest"))
+
+
+def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", choices=["tanks"], help="two water tanks that overflow")
+    parser.add_argument("--cases", type=int, default=40, metavar="N", help="default 40")
+    parser.add_argument("--seconds", type=float, default=1200.0, metavar="S", help="length of a case, default 1200")
+    parser.add_argument("--seed", type=int, default=0, metavar="K", help="default 0")
+    parser.add_argument("--out", metavar="FOLDER", required=True)
+    parser.set_defaults(run=_command("simulate"))
+
+
+def _config_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["show", "check"], help="show: print it; check: only say whether it is right")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    parser.set_defaults(run=_command("config"))
+
+
+def _ui_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.set_defaults(run=_command("ui"))
+
+
+def _completion_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=["bash"], help='then: eval "$(understudy completion bash)"')
+    parser.set_defaults(run=_command("completion"))
+
+
+COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "train": ("train a surrogate, evaluate it and write the report", _train_arguments),
+    "evaluate": ("compare a trained surrogate with cases", _evaluate_arguments),
+    "predict": ("predict cases from their controls", _predict_arguments),
+    "ingest": ("read a folder of CSV cases into one Parquet file", _ingest_arguments),
+    "simulate": ("make cases with a built-in experiment", _simulate_arguments),
+    "config": ("show or check the configuration", _config_arguments),
+    "ui": ("open MLflow's pages on the recorded runs", _ui_arguments),
+    "completion": ("print a script that completes commands and keys", _completion_arguments),
+}

@@ -1,0 +1,260 @@
+"""What each command does, once :mod:`understudy.cli` knows which one is meant."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from understudy.display import Terminal
+from understudy.errors import ConfigError, DataError, UnderstudyError, did_you_mean
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Compose with Hydra and run; several runs one after another with ``-m``."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+    from omegaconf import DictConfig
+    from omegaconf.errors import OmegaConfBaseException
+
+    from understudy.config import CONFIG_MODULE, CONFIG_NAME, build, explain
+
+    failures: list[BaseException] = []
+
+    @hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME, version_base="1.3")
+    def job(cfg: DictConfig) -> float:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        try:
+            plan = build(cfg, folder)
+            from understudy.run import execute  # torch and Lightning: only when there is something to train
+
+            return execute(plan, Terminal())
+        except Exception as error:
+            _tidy(folder, error)
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise
+            failures.append(error)  # Hydra would add lines of its own
+            return float("inf")
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors are ours to explain
+    sys.argv = ["understudy", *_resumed(arguments)]
+    try:
+        job()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error) from error
+    if failures:
+        raise failures[0]
+
+
+def _resumed(arguments: Sequence[str]) -> list[str]:
+    """With ``resume=RUN``: the overrides of that run, then those given now, and its folder again."""
+    runs = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
+    if not runs or not runs[-1]:
+        return list(arguments)
+    folder = Path(runs[-1]).expanduser().resolve()
+    recorded = folder / ".hydra" / "overrides.yaml"
+    if not recorded.is_file():
+        raise ConfigError(f"resume={runs[-1]}: there is no run in this folder")
+    from omegaconf import OmegaConf
+
+    before = [str(o) for o in OmegaConf.load(recorded) if not str(o).startswith("resume=")]
+    now = [a for a in arguments if not a.startswith("resume=")]
+    return [*before, *now, f"resume={_quoted(folder)}", f"hydra.run.dir={_quoted(folder)}"]
+
+
+def _quoted(path: Path) -> str:
+    """A path as a quoted value of Hydra's grammar."""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _tidy(folder: Path, error: BaseException) -> None:
+    """Complete the error with how to go on, or remove the folder of a run that never started."""
+    from understudy.run import STATE
+    from understudy.training import StoppedByUser
+
+    if isinstance(error, StoppedByUser):
+        error.resume_with = f"understudy train resume={os.path.relpath(folder)}"
+    elif isinstance(error, UnderstudyError) and not (folder / STATE).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Free rollouts of the given cases, with the baselines of the run beside them."""
+    import understudy
+    from understudy.core.evaluate import evaluate as evaluate_model
+    from understudy.report import RunFacts, write_report
+    from understudy.run import table_lines
+
+    terminal = Terminal()
+    surrogate = understudy.load(options.model)
+    source = Path(options.cases)
+    table = _read_like(surrogate, source, terminal, n_measured=None, skip=options.skip_bad)
+    surrogate.task.check(table)
+    everything = list(range(len(table)))
+    with terminal.bar("rolling out the cases") as on_progress:
+        result = evaluate_model(
+            surrogate.bundle.network, surrogate.bundle.model, surrogate.task, table, everything, on_progress=on_progress
+        )
+    baselines = []
+    for folder in sorted((Path(options.model) / "baselines").glob("*")):
+        other = understudy.load(folder)
+        baselines.append(evaluate_model(folder.name, other.bundle.model, other.task, table, everything))
+    out = Path(options.out) if options.out else Path(f"evaluation-{source.name.split('.')[0]}")
+    facts = {**surrogate.bundle.facts, "evaluated on": f"{source} ({len(table)} cases)"}
+    run = RunFacts(title=f"{surrogate.bundle.network} on {source.name}", facts=facts)
+    with terminal.bar("drawing the figures") as on_progress:
+        write_report(out, result, baselines, run, byproducts=options.byproducts, on_progress=on_progress)
+    for line in table_lines(result, baselines):
+        terminal.say(line)
+    terminal.say(f"report: {out / 'report.html'}")
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Write what the surrogate predicts for the rows after the first ``in_len`` of every case."""
+    import understudy
+    from understudy.cae.write import write_case_csv
+    from understudy.core.cases import Case, table_from_cases
+    from understudy.core.parquet import write_parquet
+    from understudy.core.spec import DataSpec
+
+    terminal = Terminal()
+    surrogate = understudy.load(options.model)
+    table = _read_like(surrogate, Path(options.cases), terminal, n_measured=surrogate.in_len, skip=options.skip_bad)
+    surrogate.task.check(table)
+    with terminal.bar("predicting") as on_progress:
+        predictions = surrogate.task.free_run(surrogate.bundle.model, table, range(len(table)), on_progress)
+    spec = surrogate.spec
+    shown = DataSpec(spec.predicted, spec.step, spec.step_unit, spec.domain)
+    cases = [
+        Case(case.id, y.numpy(), case.start + surrogate.in_len * spec.step)
+        for case, y in zip(table, predictions, strict=True)
+    ]
+    out = Path(options.out)
+    if out.suffix == ".parquet":
+        write_parquet(table_from_cases(shown, cases), out)
+    else:
+        for case in cases:
+            write_case_csv(out / f"{case.id}.csv", shown, case.values, case.start)
+    terminal.say(f"{len(cases)} predicted cases in {out}")
+
+
+def _read_like(surrogate: Any, path: Path, terminal: Terminal, *, n_measured: int | None, skip: bool) -> Any:
+    from understudy.core.domain import domain
+
+    if not path.exists():
+        raise DataError(f"{path}: no such folder or file")
+    with terminal.bar("reading the cases") as on_progress:
+        loaded = domain(surrogate.spec.domain).read_like(
+            path,
+            surrogate.spec,
+            n_measured=n_measured,
+            on_progress=on_progress,
+            on_bad_case="skip" if skip else "error",
+        )
+    for line in loaded.skipped:
+        terminal.say(f"left out: {line}")
+    return loaded.table
+
+
+def ingest(options: argparse.Namespace) -> None:
+    """Read a folder of CSV cases, keep its own step unless asked otherwise, and write one Parquet file."""
+    from understudy.config import build, compose
+    from understudy.core.parquet import write_parquet
+
+    out = Path(options.out)
+    if out.suffix != ".parquet":
+        raise ConfigError(f"--out {out}: the name must end in .parquet")
+    source = f"dataset.path={_quoted(Path(options.cases))}"
+    chosen = ["settings.use_decimate=false", *options.overrides]
+    if not any(o.startswith("dataset=") for o in chosen):
+        chosen.insert(0, "dataset=csv")
+    plan = build(compose([*chosen, source]), Path())
+    terminal = Terminal()
+    with terminal.bar("reading the cases") as on_progress:
+        loaded = plan.dataset.load(plan.preprocess, on_progress)
+    for line in loaded.skipped:
+        terminal.say(f"left out: {line}")
+    table = loaded.table
+    write_parquet(table, out)
+    terminal.say(
+        f"{len(table)} cases, {len(table.values):,} rows every {table.spec.step:g} {table.spec.step_unit}, "
+        f"{len(table.spec.signals)} signals in {out} (fingerprint {table.fingerprint[:12]})"
+    )
+
+
+def simulate(options: argparse.Namespace) -> None:
+    """Write the cases of the built-in experiment as CSV files in the reference's layout."""
+    from understudy.cae.simulate.tanks import simulate_tanks
+    from understudy.cae.write import write_case_csv
+
+    if options.cases < 1 or options.seconds < 8:
+        raise ConfigError("--cases must be at least 1 and --seconds at least 8")
+    terminal = Terminal()
+    table = simulate_tanks(options.cases, seconds=options.seconds, seed=options.seed)
+    out = Path(options.out)
+    with terminal.bar("writing the cases") as on_progress:
+        for i, case in enumerate(table):
+            write_case_csv(out / f"{case.id}.csv", table.spec, case.values, case.start)
+            on_progress(i + 1, len(table))
+    terminal.say(f"{len(table)} cases in {out}: 2 controls, 3 predicted signals (the last 2 are targets)")
+
+
+def config(options: argparse.Namespace) -> None:
+    """Print the configuration that these overrides compose to, or say that it is right."""
+    from omegaconf import OmegaConf
+
+    from understudy.config import build, compose
+    from understudy.core.nets import NETS
+
+    cfg = compose(options.overrides)
+    plan = build(cfg, Path())
+    if plan.network not in NETS:
+        raise ConfigError(f"no network is called {plan.network!r}{did_you_mean(plan.network, NETS)}")
+    if options.action == "show":
+        print(OmegaConf.to_yaml(cfg, resolve=True), end="")
+    else:
+        print("the configuration is right")
+
+
+def ui(options: argparse.Namespace) -> None:
+    """Replace this process by MLflow's own server on the store of this folder."""
+    from understudy.tracking import default_uri
+
+    uri = default_uri()
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        raise DataError("no run has been recorded in this folder: there is no mlflow.db; train first")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    arguments = ["ui", "--backend-store-uri", uri, "--host", options.host, "--port", str(options.port)]
+    print(f"http://{options.host}:{options.port}", file=sys.stderr, flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments])
+
+
+COMPLETION = """\
+_understudy() {
+    local word="${COMP_WORDS[COMP_CWORD]}"
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        COMPREPLY=($(compgen -W "%(commands)s" -- "$word"))
+    elif [ "${COMP_WORDS[1]}" = train ]; then
+        local line="understudy${COMP_LINE#*train}"
+        COMPREPLY=($(COMP_LINE="$line" COMP_POINT=${#line} understudy train -sc query=bash 2>/dev/null))
+        compopt -o nospace
+    else
+        COMPREPLY=($(compgen -f -- "$word"))
+    fi
+}
+COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
+complete -F _understudy understudy"""
+
+
+def completion(options: argparse.Namespace) -> None:
+    """Print a shell script; for ``train`` it asks Hydra, which knows groups, choices and keys."""
+    from understudy.cli import COMMANDS
+
+    print(COMPLETION % {"commands": " ".join(COMMANDS)})

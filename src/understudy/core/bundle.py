@@ -1,0 +1,116 @@
+"""A trained surrogate as two files: ``weights.safetensors`` and ``bundle.json``. No pickle, no code.
+
+The JSON holds the registry name of the network and its arguments, never an import path, so that a bundle can
+be read for years; loading it executes nothing from it and takes no more memory than its weights.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from understudy.core.files import atomic_path, write_json
+from understudy.core.model import Model
+from understudy.core.nets import Sizes, build_net
+from understudy.core.scaling import Scaler
+from understudy.core.spec import DataSpec
+from understudy.errors import ModelError, UnderstudyError
+
+FORMAT = 1
+LARGEST = 100_000  # of any size or argument; no network of use comes near
+WEIGHTS, DESCRIPTION = "weights.safetensors", "bundle.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model and what is needed to use it; ``facts`` (versions, data fingerprint, …) are for people."""
+
+    model: Model
+    spec: DataSpec
+    network: str
+    arguments: dict[str, Any]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def save_bundle(folder: Path, bundle: Bundle) -> None:
+    """Write the two files into ``folder``; the description comes last, so that half a bundle is none."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in bundle.model.state_dict().items()}
+    (folder / DESCRIPTION).unlink(missing_ok=True)
+    with atomic_path(folder / WEIGHTS) as temporary:
+        safetensors.torch.save_file(tensors, temporary)
+    description = {
+        "format": FORMAT,
+        "network": bundle.network,
+        "arguments": bundle.arguments,
+        "sizes": bundle.model.net.sizes._asdict(),
+        "spec": bundle.spec.to_json(),
+        "facts": bundle.facts,
+    }
+    write_json(folder / DESCRIPTION, description)
+
+
+def find_bundle(path: Path) -> Path:
+    """The bundle folder that ``path`` means: itself, or the ``bundle`` in a run's folder.
+
+    Raises:
+        ModelError: there is none.
+    """
+    for folder in (path, path / "bundle", path.parent):
+        if (folder / DESCRIPTION).is_file() and (folder != path.parent or path.name in (DESCRIPTION, WEIGHTS)):
+            return folder
+    if not path.exists():
+        raise ModelError(f"{path}: no such run or bundle")
+    raise ModelError(f"{path} holds no bundle/{DESCRIPTION}: not a run, or one that has not finished training")
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read a bundle, or the bundle of a run.
+
+    Raises:
+        ModelError: nothing there, of a later format, damaged, or weights that do not fit the description.
+    """
+    folder = find_bundle(path)
+    try:
+        data = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            raise ModelError(f"{folder} has bundle format {data['format']}; this version reads {FORMAT}")
+        spec = DataSpec.from_json(data["spec"])
+        sizes = Sizes(**{k: int(v) for k, v in data["sizes"].items()})
+        if sizes[2:] != (len(spec.controls), len(spec.predicted)):
+            raise ModelError(f"{folder}: the sizes of the network do not fit its signals")
+        network, arguments = str(data["network"]), dict(data["arguments"])
+        shapes = _shapes(folder / WEIGHTS)
+        _refuse_giants(sizes, arguments, len(shapes))
+        with torch.device("meta"):  # shapes without memory: a forged description cannot claim any
+            expected = Model(build_net(network, sizes, arguments), Scaler(sizes.n_signals))
+        if {k: list(v.shape) for k, v in expected.state_dict().items()} != shapes:
+            raise ModelError(f"{folder}: {WEIGHTS} does not fit the network in {DESCRIPTION}")
+        model = Model(build_net(network, sizes, arguments), Scaler(sizes.n_signals))
+        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+    except ModelError:
+        raise
+    except (UnderstudyError, OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{folder}: damaged bundle: {error}") from error
+    return Bundle(model.eval(), spec, network, arguments, dict(data.get("facts", {})))
+
+
+def _refuse_giants(sizes: Sizes, arguments: dict[str, Any], n_tensors: int) -> None:
+    """What does not show in the shapes of the weights must not cost memory or time either."""
+    numbers = [v for v in (*sizes, *arguments.values()) if isinstance(v, int)]
+    deepest = max([v for k, v in arguments.items() if k.endswith("depth") and isinstance(v, int)], default=0)
+    if max(numbers) > LARGEST or deepest > n_tensors:
+        raise ModelError(f"the network described in {DESCRIPTION} is larger than its weights")
+
+
+def _shapes(path: Path) -> dict[str, list[int]]:
+    with safetensors.safe_open(path, framework="pt") as file:
+        return {key: list(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+
+
+__all__ = ["Bundle", "find_bundle", "load_bundle", "save_bundle"]

@@ -1,0 +1,84 @@
+"""The seam between the engine and a field of use, looked up by entry point on first use.
+
+A domain is found in the entry-point group ``understudy.domains``; a third field is a new distribution with a
+line there, not a new branch here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from understudy.core.cases import CaseTable
+from understudy.core.spec import DataSpec
+from understudy.errors import ConfigError, did_you_mean
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What happens to a case on its way in.
+
+    Args:
+        step: grid to interpolate to, in units of the time axis; None: the data's own.
+        lowpass: cut-off frequency of a zero-phase filter before a coarser grid, per unit of the time axis.
+        max_cases: read no more than so many, for a quick look.
+    """
+
+    step: float | None = None
+    lowpass: float | None = None
+    max_cases: int | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Cases, and the lines a person must see about those that were left out."""
+
+    table: CaseTable
+    skipped: Sequence[str] = field(default_factory=tuple)
+
+
+class Dataset(Protocol):
+    """A dataclass whose fields are the keys of ``conf/dataset/<name>.yaml``; how to split is among them."""
+
+    val_size: float
+    test_size: float
+    val_cases: list[str]
+    test_cases: list[str]
+
+    def load(self, preprocess: Preprocess, on_progress: OnProgress) -> Loaded:
+        """Read or make the cases."""
+
+
+class Domain(Protocol):
+    """A field of use."""
+
+    name: str
+    datasets: Mapping[str, Callable[..., Dataset]]
+
+    def read_like(
+        self, path: Path, spec: DataSpec, *, n_measured: int | None, on_progress: OnProgress, **options: Any
+    ) -> Loaded:
+        """Cases for a trained model; with ``n_measured``, only that many rows need measured predicted signals."""
+
+
+@cache
+def domains() -> Mapping[str, Domain]:
+    """All installed domains by name."""
+    return {point.name: point.load()() for point in entry_points(group="understudy.domains")}
+
+
+def domain(name: str) -> Domain:
+    """
+    Raises:
+        ConfigError: no such domain is installed.
+    """
+    known = domains()
+    if name not in known:
+        raise ConfigError(f"no domain is called {name!r}{did_you_mean(name, known)}; installed: {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,62 @@
+"""The networks by name. To add one: a file, a line in ``NETS``, a page in ``conf/model``."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from understudy.core.nets.base import Sizes, WindowNet
+from understudy.core.nets.linear import ARX, ArxFit, Persistence
+from understudy.core.nets.operator import DeepOLSTM, DeepONet, DeepOTransformer
+from understudy.core.nets.sequence import LSTM, Transformer
+from understudy.errors import ConfigError, did_you_mean
+
+NETS: dict[str, type[WindowNet]] = {
+    "persistence": Persistence,
+    "arx": ARX,
+    "lstm": LSTM,
+    "bt": Transformer,
+    "don": DeepONet,
+    "dol": DeepOLSTM,
+    "dot": DeepOTransformer,
+}
+
+BASELINES = ("persistence", "arx")
+
+
+def build_net(name: str, sizes: Sizes, arguments: dict[str, Any]) -> WindowNet:
+    """The network called ``name`` for data of these sizes.
+
+    Raises:
+        ConfigError: no such network, an argument it does not take or of another type, or arguments that do
+            not fit each other.
+    """
+    if name not in NETS:
+        raise ConfigError(f"no network is called {name!r}{did_you_mean(name, NETS)}; there are {', '.join(NETS)}")
+    if sizes.n_controls < 1:
+        raise ConfigError("the data set has no control: name at least one signal that is known in advance")
+    net = NETS[name]
+    known = {p.name: p for p in inspect.signature(net).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    for key, value in arguments.items():
+        if key not in known:
+            raise ConfigError(f"network {name!r} has no argument {key!r}{did_you_mean(key, known)}")
+        _check(name, key, value, str(known[key].annotation))
+    missing = [key for key, p in known.items() if p.default is p.empty and key not in arguments]
+    if missing:
+        raise ConfigError(f"network {name!r} needs the argument {missing[0]!r}")
+    for key in ("dim", "trunk_dim"):
+        if "heads" in arguments and key in arguments and arguments[key] % arguments["heads"]:
+            raise ConfigError(
+                f"model.{key} {arguments[key]} cannot be divided among model.heads {arguments['heads']} heads"
+            )
+    return net(sizes, **arguments)
+
+
+def _check(name: str, key: str, value: object, annotation: str) -> None:
+    if annotation == "int" and not (type(value) is int and value >= 1):
+        raise ConfigError(f"model.{key} of {name!r} must be a whole number of at least 1, not {value!r}")
+    if annotation == "float" and not (type(value) in (int, float) and 0 <= value < 1):  # type: ignore[operator]
+        raise ConfigError(f"model.{key} of {name!r} must be a share from 0 to below 1, not {value!r}")
+
+
+__all__ = ["BASELINES", "NETS", "ARX", "ArxFit", "Sizes", "WindowNet", "build_net"]

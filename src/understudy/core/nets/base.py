@@ -1,0 +1,59 @@
+"""What every network that predicts from a window has in common.
+
+Axes: B cases, L = ``in_len`` past rows, O = ``out_len`` predicted rows, C controls, N predicted signals,
+F = C + N all signals. Networks see scaled values; :class:`understudy.core.model.Model` holds the scales.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Sizes(NamedTuple):
+    """What the data decide about a network."""
+
+    in_len: int
+    out_len: int
+    n_controls: int
+    n_predicted: int
+
+    @property
+    def n_signals(self) -> int:
+        return self.n_controls + self.n_predicted
+
+
+class WindowNet(nn.Module):
+    """Predicts rows k … k+O-1 from rows k-L … k-1 (all signals) and the controls of rows k … k+O-1.
+
+    A subclass gives two halves: :meth:`embed`, which looks at each past row by itself, and :meth:`predict`,
+    which looks at the embedded window and the controls. In a rollout a row is embedded once, when it
+    happens, and stays in the window for L steps; the state of a rollout is that embedded window ``(B, L, E)``.
+    Networks with a recurrent state override :meth:`begin` and :meth:`push` instead.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.sizes = sizes
+
+    def embed(self, rows: Tensor) -> Tensor:
+        """Rows ``(B, K, F)`` one by one to ``(B, K, E)``; by default as they are."""
+        return rows
+
+    def predict(self, state: Tensor, control: Tensor) -> Tensor:
+        """State and the controls ``(B, O, C)`` of the asked rows to ``(B, O, N)``."""
+        raise NotImplementedError
+
+    def begin(self, past: Tensor) -> Tensor:
+        """The state after the measured rows ``past`` (B, L, F)."""
+        return self.embed(past)
+
+    def push(self, state: Tensor, rows: Tensor) -> Tensor:
+        """The state after the rows ``(B, K, F)`` have happened too."""
+        return torch.cat([state, self.embed(rows)], dim=1)[:, -state.shape[1] :]
+
+    def forward(self, past: Tensor, control: Tensor) -> Tensor:
+        """``past`` (B, L, F) and ``control`` (B, O, C) to (B, O, N)."""
+        return self.predict(self.begin(past), control)

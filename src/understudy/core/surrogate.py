@@ -1,0 +1,129 @@
+"""What a user of a trained model holds in hand.
+
+Axes: B cases, L = ``in_len``, H ≥ L rows of history, T rows to predict, C controls, N predicted, F = C + N.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from understudy.core.bundle import Bundle, load_bundle
+from understudy.core.rollout import rollout
+from understudy.core.spec import DataSpec
+from understudy.core.tasks import Rollout
+from understudy.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float32]
+
+
+class Surrogate:
+    """A trained stand-in for the experiment: controls in, every predicted signal out, physical units.
+
+    ``spec`` says what the columns are; ``in_len`` how many measured rows a prediction starts from.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.spec: DataSpec = bundle.spec
+
+    @property
+    def in_len(self) -> int:
+        return self.bundle.model.net.sizes.in_len
+
+    @property
+    def out_len(self) -> int:
+        return self.bundle.model.net.sizes.out_len
+
+    @property
+    def task(self) -> Rollout:
+        """The task that evaluates this model on cases."""
+        return Rollout(self.in_len, self.out_len)
+
+    def __repr__(self) -> str:
+        names = ", ".join(s.label for s in self.spec.controls)
+        return (
+            f"Surrogate({self.bundle.network}: {names} → {len(self.spec.predicted)} signals "
+            f"every {self.spec.step:g} {self.spec.step_unit})"
+        )
+
+    def predict(self, controls: Any, history: Any) -> Any:
+        """Predict the rows that follow ``history``.
+
+        Args:
+            controls: the controls of the T rows to predict: an array ``(T, C)``, or ``(B, T, C)`` for several
+                cases at once, or a DataFrame with a column for every control.
+            history: at least ``in_len`` measured rows before them, the last ones are used: an array ``(H, F)``
+                or ``(B, H, F)`` in the order of ``spec.names``, or a DataFrame with all signals.
+
+        Returns:
+            ``(T, N)`` or ``(B, T, N)`` in the order of ``spec.predicted``; a DataFrame with the index of
+            ``controls`` if that is one.
+
+        Raises:
+            DataError: a column is missing, shapes do not fit, too short a history, or a value is NaN.
+        """
+        frame = controls if _is_frame(controls) else None
+        u = self._array(controls, [s.name for s in self.spec.controls], "controls")
+        past = self._array(history, list(self.spec.names), "history")
+        if u.ndim != past.ndim:
+            raise DataError(f"controls have {u.ndim} axes and the history {past.ndim}; both need (rows, columns)")
+        batched = u.ndim == 3
+        u, past = (u, past) if batched else (u[None], past[None])
+        if len(u) != len(past):
+            raise DataError(f"controls of {len(u)} cases and histories of {len(past)} do not fit")
+        if past.shape[1] < self.in_len:
+            raise DataError(f"the history has {past.shape[1]} rows; this model starts from {self.in_len}")
+        histories = torch.from_numpy(past[:, -self.in_len :])
+        parts = rollout(self.bundle.model, histories, list(torch.from_numpy(u)))
+        y: Floats = torch.stack(parts).numpy()
+        if frame is not None:
+            return self._frame(y[0], frame)
+        return y if batched else y[0]
+
+    def _frame(self, y: Floats, like: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.DataFrame(y, index=like.index, columns=[s.name for s in self.spec.predicted])
+
+    def _array(self, data: Any, columns: Sequence[str], what: str) -> Floats:
+        if _is_frame(data):
+            missing = [c for c in columns if c not in data.columns]
+            if missing:
+                raise DataError(f"the {what} lack the column {missing[0]!r}{did_you_mean(missing[0], data.columns)}")
+            data = data[list(columns)].to_numpy()
+        try:
+            array = np.ascontiguousarray(data, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"the {what} are not an array of numbers: {error}") from error
+        if array.ndim not in (2, 3) or array.shape[-1] != len(columns):
+            raise DataError(
+                f"the {what} have shape {array.shape}; expected (rows, {len(columns)}) with the columns "
+                f"{', '.join(columns)}"
+            )
+        used = array[..., -self.in_len :, :] if what == "history" else array
+        if not np.isfinite(used).all():
+            row, column = np.argwhere(~np.isfinite(used))[0][-2:]
+            raise DataError(f"the {what} hold a value that is not a number: row {row}, {columns[column]!r}")
+        return array.copy() if not array.flags.writeable else array
+
+
+def _is_frame(data: Any) -> bool:
+    return hasattr(data, "columns") and hasattr(data, "index")
+
+
+def load(path: str | Path) -> Surrogate:
+    """The surrogate of a run's folder or of a bundle.
+
+    Raises:
+        ModelError: nothing there, or it cannot be read.
+    """
+    return Surrogate(load_bundle(Path(path)))

@@ -1,0 +1,152 @@
+"""What is known, what is asked and what counts as an error: the part of training that depends on the task.
+
+A task is all that :mod:`understudy.training` knows of a domain. :class:`Rollout` is the CAE one; one that
+maps all inputs of a case to all targets in one pass fits the same protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from understudy.core.cases import CaseTable
+from understudy.core.losses import CRITERIA
+from understudy.core.model import Model
+from understudy.core.rollout import rollout
+from understudy.core.windows import WindowLoader, Windows
+from understudy.errors import ConfigError, DataError, did_you_mean
+
+# A validation error is cut here (in deviations of the signal), so that one diverging case still leaves a
+# number that early stopping can compare.
+ERROR_CEILING = 1e3
+
+
+class Task(Protocol):
+    """The seam between the engine and what it is trained for."""
+
+    def loader(
+        self, table: CaseTable, cases: Sequence[int], *, batch_size: int, seed: int, max_batches: int | None
+    ) -> WindowLoader:
+        """Training batches of ``cases``."""
+
+    def loss(self, model: Model, batch: Tensor, *, epoch: int) -> Tensor:
+        """The training loss of one batch, a scalar in scaled units."""
+
+    def validation_error(self, model: Model, table: CaseTable, cases: Sequence[int]) -> float:
+        """What early stopping and the choice of the best checkpoint go by; smaller is better."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Predict ``out_len`` rows from ``in_len`` rows, and go on from the own predictions.
+
+    Args:
+        in_len, out_len: rows of history and rows of one prediction.
+        criterion: ``mse``, ``l1`` or ``smoothl1``, in scaled units.
+        unroll: how many times the network is fed its own prediction within one training window. 0 is
+            one-step training (teacher forcing).
+        unroll_epochs: epochs over which the number of fed-back predictions grows from 0 to ``unroll``;
+            0 has all of them from the start.
+        noise: deviation of the Gaussian noise on the predicted signals of the history, in deviations of the
+            signal (Sanchez-Gonzalez et al. 2020, section 3.2): the network learns to come back from errors.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    in_len: int
+    out_len: int
+    criterion: str = "mse"
+    unroll: int = 0
+    unroll_epochs: int = 0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key, least in (("in_len", 1), ("out_len", 1), ("unroll", 0), ("unroll_epochs", 0), ("noise", 0)):
+            if getattr(self, key) < least:
+                raise ConfigError(f"settings.{key} must be at least {least}, not {getattr(self, key)}")
+        if self.criterion not in CRITERIA:
+            raise ConfigError(
+                f"settings.criterion {self.criterion!r} is not one of {', '.join(CRITERIA)}"
+                f"{did_you_mean(self.criterion, CRITERIA)}"
+            )
+
+    def fed_back(self, epoch: int) -> int:
+        """How many predictions are fed back in ``epoch`` (from 0)."""
+        if epoch >= self.unroll_epochs:
+            return self.unroll
+        return self.unroll * epoch // self.unroll_epochs
+
+    def check(self, table: CaseTable) -> None:
+        """
+        Raises:
+            DataError: a case is shorter than one window.
+        """
+        needed = self.in_len + self.out_len * (1 + self.unroll)
+        for case in table:
+            if len(case.values) < needed:
+                unrolled = f" x (1 + settings.unroll {self.unroll})" if self.unroll else ""
+                raise DataError(
+                    f"case {case.id!r} has {len(case.values)} rows; settings.in_len {self.in_len} + "
+                    f"settings.out_len {self.out_len}{unrolled} need at least {needed}"
+                )
+
+    def windows(self, table: CaseTable, cases: Sequence[int]) -> Windows:
+        return Windows(table, cases, history=self.in_len, horizon=self.out_len * (1 + self.unroll))
+
+    def loader(
+        self, table: CaseTable, cases: Sequence[int], *, batch_size: int, seed: int, max_batches: int | None = None
+    ) -> WindowLoader:
+        windows = self.windows(table, cases)
+        return WindowLoader(windows, batch_size=batch_size, seed=seed, max_batches=max_batches)
+
+    def loss(self, model: Model, batch: Tensor, *, epoch: int = 0) -> Tensor:
+        """Mean criterion over the predictions of an unrolled window; ``batch`` is (B, L + O·(1 + unroll), F)."""
+        criterion, n_controls = CRITERIA[self.criterion], model.n_controls
+        rows = model.scaler(batch)
+        past = rows[:, : self.in_len]
+        if self.noise:
+            jitter = torch.randn_like(past[..., n_controls:]) * self.noise
+            past = torch.cat([past[..., :n_controls], past[..., n_controls:] + jitter], dim=-1)
+        state = model.net.begin(past)
+        losses = []
+        steps = 1 + self.fed_back(epoch)
+        for step in range(steps):
+            first = self.in_len + step * self.out_len
+            asked = rows[:, first : first + self.out_len]
+            control, truth = asked[..., :n_controls], asked[..., n_controls:]
+            y = model.net.predict(state, control)
+            losses.append(criterion(y, truth))
+            if step + 1 < steps:
+                state = model.net.push(state, torch.cat([control, y.to(control.dtype)], dim=-1))
+        return torch.stack(losses).mean()
+
+    def free_run(
+        self,
+        model: Model,
+        table: CaseTable,
+        cases: Sequence[int],
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[Tensor]:
+        """Roll out ``cases`` from their first ``in_len`` rows: per case ``(T - in_len, N)``, physical units."""
+        values = [torch.from_numpy(table[i].values) for i in cases]
+        histories = torch.stack([v[: self.in_len] for v in values])
+        controls = [v[self.in_len :, : model.n_controls] for v in values]
+        return rollout(model, histories, controls, on_progress=on_progress)
+
+    def validation_error(self, model: Model, table: CaseTable, cases: Sequence[int]) -> float:
+        """Mean absolute error of the free rollouts in deviations of the signals, over the target signals."""
+        columns = list(table.spec.target_columns)
+        std = model.scaler.std[model.n_controls :].cpu()[columns]
+        total, count = 0.0, 0
+        for i, prediction in zip(cases, self.free_run(model, table, cases), strict=True):
+            truth = torch.from_numpy(table[i].values[self.in_len :, model.n_controls :])[:, columns]
+            measured = torch.isfinite(truth)
+            error = ((prediction[:, columns] - truth).abs() / std).nan_to_num(ERROR_CEILING, ERROR_CEILING)
+            total += float(error.clamp(max=ERROR_CEILING)[measured].double().sum())
+            count += int(measured.sum())
+        return total / max(count, 1)

@@ -1,0 +1,200 @@
+"""From a model and its cases to the weights with the best free rollouts on the validation cases."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
+
+from understudy.core.cases import CaseTable
+from understudy.core.model import Model
+from understudy.core.tasks import Task
+from understudy.errors import ConfigError, ModelError
+from understudy.training.callbacks import AtomicCheckpointIO, History, OnEpoch, SaveLast, SetEpoch
+from understudy.training.module import SurrogateTraining
+
+log = logging.getLogger(__name__)
+
+MONITOR = "val/rollout"
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How to train.
+
+    Args:
+        epochs: at most so many.
+        max_minutes: ends training in time and keeps the best; None: no limit.
+        patience: epochs without a better validation rollout until training stops; None: never.
+        grad_clip: largest norm of the gradient; None: not clipped.
+        precision: of Lightning (``32-true``, ``bf16-mixed``, …); ``auto`` is mixed bfloat16 on a GPU that
+            has it and full precision elsewhere.
+        max_batches: batches an epoch at most, for a quick look; None: all.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    seed: int
+    max_minutes: float | None = None
+    patience: int | None = 50
+    grad_clip: float | None = 1.0
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "auto"
+    max_batches: int | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("epochs", "batch_size", "lr", "max_minutes", "patience", "grad_clip", "devices"):
+            value = getattr(self, key)
+            if value is not None and not value > 0:
+                where = "trainer" if key == "devices" else "settings"
+                raise ConfigError(f"{where}.{key} must be above 0, not {value}")
+        if self.seed < 0:
+            raise ConfigError(f"settings.seed must not be negative, not {self.seed}")
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How training went; the model holds the best weights."""
+
+    best_epoch: int
+    best_error: float
+    stopped_by: str
+    seconds: float
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def epochs(self) -> int:
+        return len(self.history)
+
+
+def fit(
+    model: Model,
+    task: Task,
+    table: CaseTable,
+    train: Sequence[int],
+    val: Sequence[int],
+    options: FitOptions,
+    folder: Path,
+    *,
+    on_epoch: OnEpoch = lambda epoch, metrics: None,
+    callbacks: Callable[[], list[pl.Callback]] = list,
+    resume: bool = False,
+) -> FitResult:
+    """Train ``model`` in place.
+
+    ``folder`` gets ``last.ckpt`` (to resume from) and ``best.ckpt``. With ``resume`` training goes on from
+    ``last.ckpt`` where there is one, to the same weights as if it had never stopped.
+
+    Raises:
+        StoppedByUser: Ctrl-C or SIGTERM; ``last.ckpt`` holds the state.
+        ModelError: the loss became NaN before there was anything to keep, or the checkpoint does not fit.
+    """
+    started = time.monotonic()
+    loader = task.loader(
+        table, train, batch_size=options.batch_size, seed=options.seed, max_batches=options.max_batches
+    )
+    module = SurrogateTraining(model, task, table, val, lr=options.lr, seed=options.seed)
+    history, last = History(on_epoch), folder / "last.ckpt"
+    best = ModelCheckpoint(
+        dirpath=folder, filename="best", monitor=MONITOR, auto_insert_metric_name=False, enable_version_counter=False
+    )
+    stopping = EarlyStopping(MONITOR, patience=options.patience or 10**9, check_finite=False)
+    timer = Timer(timedelta(minutes=options.max_minutes) if options.max_minutes else None, verbose=False)
+    checkpoint = last if resume and last.exists() else None
+    with _quiet():
+        trainer = _trainer(
+            options, folder, [SetEpoch(loader), stopping, timer, *callbacks(), history, SaveLast(last), best]
+        )
+        try:
+            trainer.fit(module, loader, val_dataloaders=[[0]], ckpt_path=checkpoint, weights_only=True)
+        except RuntimeError as error:
+            if checkpoint and "state_dict" in str(error):
+                raise ModelError(f"{checkpoint} was made by another network; resume with the settings of that run") from error
+            raise
+    if history.diverged and not best.best_model_path:
+        raise ModelError("training diverged: the loss is not a number; lower settings.lr or settings.unroll")
+    load_weights(model, Path(best.best_model_path))
+    assert best.best_model_score is not None
+    return FitResult(
+        best_epoch=_best_epoch(history.rows),
+        best_error=float(best.best_model_score),
+        stopped_by=_reason(history, stopping, timer, options),
+        seconds=timer.time_elapsed() or time.monotonic() - started,
+        history=history.rows,
+    )
+
+
+def load_weights(model: Model, checkpoint: Path) -> None:
+    """Put the weights of a checkpoint into ``model``; nothing in the file is executed."""
+    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    model.load_state_dict({k.removeprefix("model."): v for k, v in state.items()})
+    model.eval()
+
+
+def _trainer(options: FitOptions, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
+    accelerator = options.accelerator
+    if accelerator == "auto":
+        accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    precision = options.precision
+    if precision == "auto":
+        bf16 = accelerator == "gpu" and torch.cuda.is_bf16_supported()
+        precision = "bf16-mixed" if bf16 else "32-true"
+    return pl.Trainer(
+        default_root_dir=folder,
+        accelerator=accelerator,
+        devices=options.devices,
+        precision=precision,  # type: ignore[arg-type]
+        max_epochs=options.epochs,
+        gradient_clip_val=options.grad_clip,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,  # the callbacks bring one
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Lightning's hardware lines, advertisements and internal deprecations off the terminal."""
+    lightning_log = logging.getLogger("lightning.pytorch")
+    level = lightning_log.level
+    lightning_log.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        try:
+            yield
+        finally:
+            lightning_log.setLevel(level)
+
+
+def _best_epoch(rows: list[dict[str, float]]) -> int:
+    return int(min(rows, key=lambda row: row.get(MONITOR, float("inf")))["epoch"])
+
+
+def _reason(history: History, stopping: EarlyStopping, timer: Timer, options: FitOptions) -> str:
+    if history.diverged:
+        return "the loss became NaN; the best epoch before is kept"
+    if options.max_minutes and (timer.time_remaining() or 0.0) <= 0:
+        return f"settings.max_minutes ({options.max_minutes:g})"
+    if stopping.stopped_epoch:
+        return f"no better validation rollout in {options.patience} epochs"
+    return f"settings.epochs ({options.epochs})"
+
