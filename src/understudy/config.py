@@ -15,7 +15,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -226,6 +226,8 @@ def explain(error: Exception) -> ConfigError:
         return ConfigError(f"no group is called {found[1]!r}{did_you_mean(found[1], GROUPS)}; there are {', '.join(GROUPS)}")
     if found := re.search(r"(Value .*)\n\s*full_key: (\S+)", text):
         return ConfigError(f"{found[2]}: {found[1]}")
+    if isinstance(error, OverrideParseException):
+        return ConfigError(f"{error.override!r} is not KEY=VALUE in Hydra's grammar; quote values with [ ] {{ }} , or =")
     return ConfigError(" ".join(str(error).split()))
 
 

@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 
 from understudy.core.cases import CaseTable
 from understudy.core.model import Model
-from understudy.core.tasks import Task
+from understudy.core.tasks import ERROR_CEILING, Task
 from understudy.errors import ConfigError, ModelError
 from understudy.training.callbacks import AtomicCheckpointIO, History, OnEpoch, SaveLast, SetEpoch
 from understudy.training.module import SurrogateTraining
@@ -111,7 +111,12 @@ def fit(
     module = SurrogateTraining(model, task, table, val, lr=options.lr, seed=options.seed)
     history, last = History(on_epoch), folder / "last.ckpt"
     best = ModelCheckpoint(
-        dirpath=folder, filename="best", monitor=MONITOR, auto_insert_metric_name=False, enable_version_counter=False
+        dirpath=folder,
+        filename="best",
+        monitor=MONITOR,
+        auto_insert_metric_name=False,
+        enable_version_counter=False,
+        save_on_train_epoch_end=False,  # right after validation: last.ckpt, which comes later, then knows of it
     )
     stopping = EarlyStopping(MONITOR, patience=options.patience or 10**9, check_finite=False)
     timer = Timer(timedelta(minutes=options.max_minutes) if options.max_minutes else None, verbose=False)
@@ -126,7 +131,7 @@ def fit(
             if checkpoint and "state_dict" in str(error):
                 raise ModelError(f"{checkpoint} was made by another network; resume with the settings of that run") from error
             raise
-    if history.diverged and not best.best_model_path:
+    if history.diverged and not (best.best_model_score is not None and best.best_model_score < ERROR_CEILING):
         raise ModelError("training diverged: the loss is not a number; lower settings.lr or settings.unroll")
     load_weights(model, Path(best.best_model_path))
     assert best.best_model_score is not None
