@@ -39,7 +39,7 @@ options:
 """
 
 # What the operating system says when a place cannot be written; anything else of OSError is a defect of ours.
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENOTDIR}
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

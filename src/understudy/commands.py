@@ -119,8 +119,8 @@ def evaluate(options: argparse.Namespace) -> None:
 def predict(options: argparse.Namespace) -> None:
     """Write what the surrogate predicts for the rows after the first ``in_len`` of every case."""
     import understudy
-    from understudy.cae.write import write_case_csv
     from understudy.core.cases import Case, table_from_cases
+    from understudy.core.domain import domain
     from understudy.core.parquet import write_parquet
     from understudy.core.spec import DataSpec
 
@@ -141,7 +141,7 @@ def predict(options: argparse.Namespace) -> None:
         write_parquet(table_from_cases(shown, cases), out)
     else:
         for case in cases:
-            write_case_csv(out / f"{case.id}.csv", shown, case.values, case.start)
+            domain(spec.domain).write_case(out, shown, case)
     terminal.say(f"{len(cases)} predicted cases in {out}")
 
 
@@ -192,7 +192,7 @@ def ingest(options: argparse.Namespace) -> None:
 def simulate(options: argparse.Namespace) -> None:
     """Write the cases of the built-in experiment as CSV files in the reference's layout."""
     from understudy.cae.simulate.tanks import simulate_tanks
-    from understudy.cae.write import write_case_csv
+    from understudy.core.domain import domain
 
     if options.cases < 1 or options.seconds < 8:
         raise ConfigError("--cases must be at least 1 and --seconds at least 8")
@@ -201,7 +201,7 @@ def simulate(options: argparse.Namespace) -> None:
     out = Path(options.out)
     with terminal.bar("writing the cases") as on_progress:
         for i, case in enumerate(table):
-            write_case_csv(out / f"{case.id}.csv", table.spec, case.values, case.start)
+            domain(table.spec.domain).write_case(out, table.spec, case)
             on_progress(i + 1, len(table))
     terminal.say(f"{len(table)} cases in {out}: 2 controls, 3 predicted signals (the last 2 are targets)")
 

@@ -184,7 +184,7 @@ def _train(
             resume=plan.resume,
         )
     progress.say(
-        f"best validation rollout error {result.best_error:.4g} in epoch {result.best_epoch} "
+        f"best validation rollout error {result.best_error:.4g} in epoch {result.best_epoch + 1} "
         f"of {result.epochs}; stopped by {result.stopped_by}"
     )
     return result
@@ -204,7 +204,7 @@ def _facts(plan: Plan, data: Data, model: Model, result: FitResult) -> dict[str,
         "cases": f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test",
         "step": f"{spec.step:g} {spec.step_unit}",
         "in_len / out_len": f"{sizes.in_len} / {sizes.out_len}",
-        "best epoch": f"{result.best_epoch} of {result.epochs}",
+        "best epoch": f"{result.best_epoch + 1} of {result.epochs}",
         "stopped by": result.stopped_by,
         "training time": f"{result.seconds:.0f} s",
         "data fingerprint": data.table.fingerprint,
@@ -266,6 +266,7 @@ def _evaluate(
             evaluation,
             others,
             run,
+            figures=plan.report.figures,
             byproducts=plan.report.byproducts,
             jobs=plan.report.jobs,
             on_progress=on_progress,

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from understudy.core.cases import CaseTable
+from understudy.core.cases import Case, CaseTable
 from understudy.core.spec import DataSpec
 from understudy.errors import ConfigError, did_you_mean
 
@@ -65,6 +65,9 @@ class Domain(Protocol):
         self, path: Path, spec: DataSpec, *, n_measured: int | None, on_progress: OnProgress, **options: Any
     ) -> Loaded:
         """Cases for a trained model; with ``n_measured``, only that many rows need measured predicted signals."""
+
+    def write_case(self, folder: Path, spec: DataSpec, case: Case) -> Path:
+        """Write a case in the file format of the field; returns the file."""
 
 
 @cache

@@ -23,7 +23,9 @@ OnBatch = Callable[[int, int, int, int], None]  # epoch, epochs, batches done, b
 
 
 class StoppedByUser(UnderstudyError):
-    """Ctrl-C or SIGTERM during training; the state is saved."""
+    """Ctrl-C or SIGTERM during training; the state is saved. ``resume_with`` is the command to go on."""
+
+    resume_with = ""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -14,7 +14,7 @@ Floats = NDArray[np.float32]
 MakeEvaluation = Callable[..., Evaluation]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def spec() -> DataSpec:
     return DataSpec(
         (
@@ -29,13 +29,23 @@ def spec() -> DataSpec:
 
 @pytest.fixture
 def truths(spec: DataSpec) -> list[Floats]:
-    """Three cases of different lengths."""
+    """Three cases of different lengths, a test's own to change."""
+    return some_truths(spec)
+
+
+@pytest.fixture(scope="session")
+def lasting_truths(spec: DataSpec) -> list[Floats]:
+    """The same three cases, for results that several tests read."""
+    return some_truths(spec)
+
+
+def some_truths(spec: DataSpec) -> list[Floats]:
     rng = np.random.default_rng(0)
     n = len(spec.predicted)
     return [rng.standard_normal((rows, n)).cumsum(0).astype(np.float32) for rows in (40, 60, 50)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_evaluation() -> MakeEvaluation:
     """``make(name, spec, truths, predictions, ids=None)``."""
 
@@ -74,6 +84,6 @@ def off_by(truths: Sequence[Floats], error: float | Sequence[float]) -> list[Flo
     return [truth + np.asarray(error, np.float32) for truth in truths]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shifted() -> Callable[..., list[Floats]]:
     return off_by

@@ -12,18 +12,29 @@ import pytest
 from understudy.core.metrics import METRICS, STATISTICS
 from understudy.core.spec import DataSpec, Role, Signal
 from understudy.report import RunFacts, write_report
+from understudy.report.curves import curves_of
+from understudy.report.sheets import CaseCsv
+from understudy.report.tables import write_case_losses, write_loss_tables, write_metrics
 
 RUN = RunFacts("dot on tanks")
 
 
-@pytest.fixture
-def evaluation(make_evaluation, spec, truths, shifted):
-    return make_evaluation("dot", spec, truths, shifted(truths, [0.5, 0.25, 1.0]))
+@pytest.fixture(scope="module")
+def evaluation(make_evaluation, spec, lasting_truths, shifted):
+    return make_evaluation("dot", spec, lasting_truths, shifted(lasting_truths, [0.5, 0.25, 1.0]))
 
 
-@pytest.fixture
-def baseline(make_evaluation, spec, truths, shifted):
-    return make_evaluation("persistence", spec, truths, shifted(truths, [1.5, 2.0, 0.5]))
+@pytest.fixture(scope="module")
+def baseline(make_evaluation, spec, lasting_truths, shifted):
+    return make_evaluation("persistence", spec, lasting_truths, shifted(lasting_truths, [1.5, 2.0, 0.5]))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, evaluation, baseline):
+    """A report that one process wrote, byproducts included."""
+    folder = tmp_path_factory.mktemp("report")
+    write_report(folder, evaluation, [baseline], RUN, byproducts=True, jobs=1)
+    return folder
 
 
 def tree(folder: Path) -> set[str]:
@@ -58,18 +69,16 @@ def test_writes_the_promised_tree_and_reports_progress(tmp_path, evaluation, bas
     assert set(totals) == {done[-1]} == {3 * (1 + 1 + 2)}
 
 
-def test_worker_processes_write_what_one_process_writes(tmp_path, evaluation, baseline):
-    write_report(tmp_path / "one", evaluation, [baseline], RUN, byproducts=True, jobs=1)
-    write_report(tmp_path / "two", evaluation, [baseline], RUN, byproducts=True, jobs=2)
-    assert tree(tmp_path / "two") == expected_tree(["shell", "level_upper", "power"])
-    for name in sorted(tree(tmp_path / "one")):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+def test_worker_processes_write_what_one_process_writes(tmp_path, report, evaluation, baseline):
+    write_report(tmp_path, evaluation, [baseline], RUN, byproducts=True, jobs=2)
+    assert tree(tmp_path) == expected_tree(["shell", "level_upper", "power"])
+    for name in sorted(tree(report)):
+        assert (tmp_path / name).read_bytes() == (report / name).read_bytes(), name
 
 
-def test_case_csv_holds_the_arrays(tmp_path, evaluation, spec):
-    write_report(tmp_path, evaluation, [], RUN, jobs=1)
+def test_case_csv_holds_the_arrays(report, evaluation):
     for case in evaluation.cases:
-        rows = read_csv(tmp_path / "csv" / f"{case.id}.csv")
+        rows = read_csv(report / "csv" / f"{case.id}.csv")
         assert rows[0] == [
             "time",
             *("shell", "shell_truth", "level/upper", "level/upper_truth", "power", "power_truth"),
@@ -85,7 +94,9 @@ def test_what_was_not_measured_is_an_empty_cell(tmp_path, make_evaluation, spec,
     predictions = shifted(truths, 0.5)
     truths[1][10:20, 1] = np.nan
     truths[2][:, 2] = np.nan
-    write_report(tmp_path, make_evaluation("dot", spec, truths, predictions), [], RUN, jobs=1)
+    evaluation = make_evaluation("dot", spec, truths, predictions)
+    write_loss_tables(tmp_path / "loss", evaluation, {s.name: s.name[:5] for s in spec.predicted})
+    CaseCsv(curves_of(evaluation, 1), tmp_path / "csv" / "case0001.csv").run()
     rows = read_csv(tmp_path / "csv" / "case0001.csv")[2:]
     assert [i for i, row in enumerate(rows) if row[4] == ""] == list(range(10, 20))
     losses = read_csv(tmp_path / "loss" / "loss_power_ADE.csv")
@@ -94,7 +105,8 @@ def test_what_was_not_measured_is_an_empty_cell(tmp_path, make_evaluation, spec,
 
 def test_a_name_that_looks_like_a_truth_column_does_not_double_it(tmp_path, make_evaluation, truths, shifted):
     spec = DataSpec(tuple(Signal(n) for n in ("a", "a_truth", "b,c")))
-    write_report(tmp_path, make_evaluation("dot", spec, truths, shifted(truths, 1)), [], RUN, jobs=1)
+    evaluation = make_evaluation("dot", spec, truths, shifted(truths, 1))
+    CaseCsv(curves_of(evaluation, 0), tmp_path / "csv" / "case0000.csv").run()
     head = read_csv(tmp_path / "csv" / "case0000.csv")[0]
     assert len(head) == len(set(head)) == 7
     assert "b,c" in head
@@ -103,9 +115,9 @@ def test_a_name_that_looks_like_a_truth_column_does_not_double_it(tmp_path, make
 def test_loss_tables_rise(tmp_path, make_evaluation, spec, truths):
     predictions = [t + np.float32(e) for t, e in zip(truths, (3.0, 1.0, 2.0), strict=True)]
     evaluation = make_evaluation("dot", spec, truths, predictions)
-    write_report(tmp_path, evaluation, [], RUN, jobs=1)
+    write_loss_tables(tmp_path, evaluation, {s.name: s.name[:5] for s in spec.predicted})
     for metric in ("ADE", "FDE"):
-        rows = read_csv(tmp_path / "loss" / f"loss_level_upper_{metric}.csv")
+        rows = read_csv(tmp_path / f"loss_level_{metric}.csv")
         assert rows[0] == ["case", "value"]
         assert [row[0] for row in rows[1:]] == ["case0001", "case0002", "case0000"]
         np.testing.assert_array_equal(
@@ -113,9 +125,8 @@ def test_loss_tables_rise(tmp_path, make_evaluation, spec, truths):
         )
 
 
-def test_loss_text_holds_the_errors_of_the_case(tmp_path, evaluation):
-    write_report(tmp_path, evaluation, [], RUN, jobs=1)
-    lines = (tmp_path / "figure" / "case0001" / "loss.txt").read_text(encoding="utf-8").splitlines()
+def test_loss_text_holds_the_errors_of_the_case(report, evaluation):
+    lines = (report / "figure" / "case0001" / "loss.txt").read_text(encoding="utf-8").splitlines()
     head = next(i for i, line in enumerate(lines) if line.startswith("signal"))
     assert lines[head].split() == ["signal", "unit", "ADE", "FDE", "RMSE", "max", "error"]
     for i, line in enumerate(lines[head + 2 :]):
@@ -133,9 +144,8 @@ def strict(text: str):
     return json.loads(text, parse_constant=refuse)
 
 
-def test_metrics_are_those_of_the_evaluation(tmp_path, evaluation, baseline):
-    write_report(tmp_path, evaluation, [baseline], RUN, jobs=1)
-    data = strict((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+def test_metrics_are_those_of_the_evaluation(report, evaluation, baseline):
+    data = strict((report / "metrics.json").read_text(encoding="utf-8"))
     assert [s["role"] for s in data["signals"]] == ["byproduct", "target", "target"]
     for found, e in ((data["model"], evaluation), (data["baselines"][0], baseline)):
         assert found["name"] == e.name
@@ -153,13 +163,13 @@ def test_divergence_is_marked_and_json_stays_strict(tmp_path, make_evaluation, s
     predictions[2][30:] = np.float32(1e30)
     predictions[2][40:] = np.inf
     evaluation = make_evaluation("dot", spec, truths, predictions)
-    write_report(tmp_path, evaluation, [], RUN, jobs=1)
-    data = strict((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    data = strict(write_metrics(tmp_path / "m.json", evaluation, []).read_text(encoding="utf-8"))
     assert data["model"]["score"] is None
     assert data["model"]["score_of_case"]["case0002"] is None
     assert data["model"]["diverged"] == {"count": 1, "cases": ["case0002"]}
-    assert "diverged at 20 s" in (tmp_path / "figure/case0002/loss.txt").read_text(encoding="utf-8")
-    assert "diverged" not in (tmp_path / "figure/case0000/loss.txt").read_text(encoding="utf-8")
+    texts = [write_case_losses(tmp_path / "t", evaluation, k).read_text(encoding="utf-8") for k in (0, 2)]
+    assert "diverged" not in texts[0]
+    assert "diverged at 20 s" in texts[1]
 
 
 def test_names_that_share_a_slug_do_not_share_a_file(tmp_path, make_evaluation, truths, shifted):
@@ -180,7 +190,7 @@ def test_any_length_can_be_drawn(tmp_path, make_evaluation, spec, rows):
     truth = np.zeros((rows, 3), np.float32)
     truth[:, 2] = np.nan
     evaluation = make_evaluation("dot", spec, [truth], [np.ones_like(truth)])
-    assert len(write_report(tmp_path, evaluation, [], RUN, byproducts=True, jobs=1)) == 13
+    assert len(write_report(tmp_path, evaluation, [], RUN, byproducts=True, jobs=1)) == 14
 
 
 def test_an_unwritable_folder_is_an_os_error(tmp_path, evaluation):

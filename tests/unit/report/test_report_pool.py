@@ -57,9 +57,9 @@ def test_an_error_in_the_progress_display_ends_the_pool(tmp_path, monkeypatch):
 
 
 SCRIPT = """
-import sys
+import sys, types
 print("the script runs")
-sys.modules["torch"] = None  # whatever a worker imports, it is not this script
+sys.modules["torch"] = types.ModuleType("torch")  # a worker that runs this script again shows it
 from pathlib import Path
 from helper import Look
 from understudy.report.pool import run_jobs
