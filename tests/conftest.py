@@ -50,7 +50,9 @@ def linear_table(n_cases: int = 12, n_rows: int = 400, *, seed: int = 0) -> Case
     )
     cases = []
     for i in range(n_cases):
-        u = np.repeat(rng.normal(size=(n_rows // 10 + 1, 2)), 10, axis=0)[:n_rows] + 0.1 * rng.normal(size=(n_rows, 2))
+        u = np.repeat(rng.normal(size=(n_rows // 10 + 1, 2)), 10, axis=0)[:n_rows] + 0.1 * rng.normal(
+            size=(n_rows, 2)
+        )
         y = np.zeros((n_rows, 2))
         y[:2] = rng.normal(size=(2, 2))
         for k in range(2, n_rows):

@@ -39,7 +39,17 @@ options:
 """
 
 # What the operating system says when a place cannot be written; anything else of OSError is a defect of ours.
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+UNWRITABLE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EFBIG,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -50,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     parser = _parser()
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
-        _fail(f"no command is called {arguments[0]!r}{did_you_mean(arguments[0], COMMANDS)}; see `understudy --help`")
+        _fail(
+            f"no command is called {arguments[0]!r}{did_you_mean(arguments[0], COMMANDS)}; see `understudy --help`"
+        )
     options = parser.parse_args(arguments)
     if not hasattr(options, "run"):
         parser.print_help()
@@ -107,7 +119,8 @@ def _fail(message: str) -> NoReturn:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="understudy", description="Train, evaluate and use surrogates: fast stand-ins for slow experiments."
+        prog="understudy",
+        description="Train, evaluate and use surrogates: fast stand-ins for slow experiments.",
     )
     parser.add_argument("--version", action="version", version=f"understudy {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -136,9 +149,13 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="RUN", help="folder of a run, or of a bundle")
     parser.add_argument("cases", metavar="CASES", help="folder of CSV cases, a CSV file or a Parquet file")
-    parser.add_argument("--out", metavar="FOLDER", help="where the report goes (default: evaluation-<name of CASES>)")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="where the report goes (default: evaluation-<name of CASES>)"
+    )
     parser.add_argument("--byproducts", action="store_true", help="figures of the byproducts too")
-    parser.add_argument("--skip-bad", action="store_true", help="leave out bad files, listed, instead of stopping")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out bad files, listed, instead of stopping"
+    )
     parser.set_defaults(run=_command("evaluate"))
 
 
@@ -149,14 +166,20 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CASES",
         help="folder of CSV cases, or a CSV file: controls in all rows, predicted signals in the first in_len rows",
     )
-    parser.add_argument("--out", metavar="PATH", required=True, help="a folder for CSV files, or FILE.parquet")
-    parser.add_argument("--skip-bad", action="store_true", help="leave out bad files, listed, instead of stopping")
+    parser.add_argument(
+        "--out", metavar="PATH", required=True, help="a folder for CSV files, or FILE.parquet"
+    )
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out bad files, listed, instead of stopping"
+    )
     parser.set_defaults(run=_command("predict"))
 
 
 def _ingest_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cases", metavar="FOLDER", help="folder of CSV cases")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train: dataset.num_control=9 …")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="as for train: dataset.num_control=9 …"
+    )
     parser.add_argument("--out", metavar="FILE.parquet", required=True)
     parser.set_defaults(run=_command("ingest"))
 
@@ -164,14 +187,18 @@ def _ingest_arguments(parser: argparse.ArgumentParser) -> None:
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", choices=["tanks"], help="two water tanks that overflow")
     parser.add_argument("--cases", type=int, default=40, metavar="N", help="default 40")
-    parser.add_argument("--seconds", type=float, default=1200.0, metavar="S", help="length of a case, default 1200")
+    parser.add_argument(
+        "--seconds", type=float, default=1200.0, metavar="S", help="length of a case, default 1200"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="K", help="default 0")
     parser.add_argument("--out", metavar="FOLDER", required=True)
     parser.set_defaults(run=_command("simulate"))
 
 
 def _config_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["show", "check"], help="show: print it; check: only say whether it is right")
+    parser.add_argument(
+        "action", choices=["show", "check"], help="show: print it; check: only say whether it is right"
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     parser.set_defaults(run=_command("config"))
 

@@ -100,7 +100,12 @@ def evaluate(options: argparse.Namespace) -> None:
     everything = list(range(len(table)))
     with terminal.bar("rolling out the cases") as on_progress:
         result = evaluate_model(
-            surrogate.bundle.network, surrogate.bundle.model, surrogate.task, table, everything, on_progress=on_progress
+            surrogate.bundle.network,
+            surrogate.bundle.model,
+            surrogate.task,
+            table,
+            everything,
+            on_progress=on_progress,
         )
     baselines = []
     for folder in sorted((Path(options.model) / "baselines").glob("*")):
@@ -126,7 +131,9 @@ def predict(options: argparse.Namespace) -> None:
 
     terminal = Terminal()
     surrogate = understudy.load(options.model)
-    table = _read_like(surrogate, Path(options.cases), terminal, n_measured=surrogate.in_len, skip=options.skip_bad)
+    table = _read_like(
+        surrogate, Path(options.cases), terminal, n_measured=surrogate.in_len, skip=options.skip_bad
+    )
     surrogate.task.check(table)
     with terminal.bar("predicting") as on_progress:
         predictions = surrogate.task.free_run(surrogate.bundle.model, table, range(len(table)), on_progress)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +190,9 @@ def _dataset(node: DictConfig) -> tuple[Dataset, str]:
     known = {name: schema for domain in domains().values() for name, schema in domain.datasets.items()}
     name = str(node.get("name", ""))
     if name not in known:
-        raise ConfigError(f"no data set is called {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}")
+        raise ConfigError(
+            f"no data set is called {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
+        )
     dataset: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(known[name]), node))
     return dataset, name
 
@@ -211,23 +213,33 @@ def explain(error: Exception) -> ConfigError:
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
         chain.append(inner)
     text = "\n".join(str(e) for e in chain)
-    if found := re.search(r"(?:Could not override '([^']+)'|[Kk]ey '([^']+)' (?:is )?not in '?(?:struct|[A-Z]\w+))", text):
+    if found := re.search(
+        r"(?:Could not override '([^']+)'|[Kk]ey '([^']+)' (?:is )?not in '?(?:struct|[A-Z]\w+))", text
+    ):
         key = found[1] or found[2]
         if "not in" in text:
             full = re.search(r"full_key: (\S+)", text)
             key = full[1] if full else key
-            return ConfigError(f"no key is called {key!r}{did_you_mean(key, all_keys())}; `understudy config show` lists them")
+            return ConfigError(
+                f"no key is called {key!r}{did_you_mean(key, all_keys())}; `understudy config show` lists them"
+            )
     if found := re.search(r"Could not find '([^']+)'", text):
         group, _, choice = found[1].rpartition("/")
         options = re.findall(r"^\t(\S+)$", text, re.M)
         listed = f"; there are {', '.join(options)}" if options else ""
-        return ConfigError(f"no {group or 'config'} is called {choice!r}{did_you_mean(choice, options)}{listed}")
+        return ConfigError(
+            f"no {group or 'config'} is called {choice!r}{did_you_mean(choice, options)}{listed}"
+        )
     if found := re.search(r"Could not override '([^']+)'.\s*No match in the defaults list", text):
-        return ConfigError(f"no group is called {found[1]!r}{did_you_mean(found[1], GROUPS)}; there are {', '.join(GROUPS)}")
+        return ConfigError(
+            f"no group is called {found[1]!r}{did_you_mean(found[1], GROUPS)}; there are {', '.join(GROUPS)}"
+        )
     if found := re.search(r"(Value .*)\n\s*full_key: (\S+)", text):
         return ConfigError(f"{found[2]}: {found[1]}")
     if isinstance(error, OverrideParseException):
-        return ConfigError(f"{error.override!r} is not KEY=VALUE in Hydra's grammar; quote values with [ ] {{ }} , or =")
+        return ConfigError(
+            f"{error.override!r} is not KEY=VALUE in Hydra's grammar; quote values with [ ] {{ }} , or ="
+        )
     return ConfigError(" ".join(str(error).split()))
 
 
@@ -236,12 +248,8 @@ GROUPS = ("model", "dataset", "settings", "trainer", "tracking", "report", "expe
 
 def all_keys() -> list[str]:
     """Every key of the typed half of the configuration, with the common ones of the open families."""
-    keys = [
-        f"{group.name}.{leaf.name}"
-        for group in fields(Train)
-        if is_dataclass(group.default_factory)
-        for leaf in fields(group.default_factory)
-    ]
+    typed = {"settings": Settings, "trainer": Trainer, "tracking": Tracking, "report": Report}
+    keys = [f"{name}.{leaf.name}" for name, group in typed.items() for leaf in fields(group)]
     with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
         for model in ("dot", "bt", "dol", "don", "lstm"):
             node = hydra_compose(CONFIG_NAME, overrides=[f"model={model}", "dataset=csv"])

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 log = logging.getLogger("understudy")
 
@@ -32,7 +39,9 @@ class Terminal:
     def training(self) -> Iterator[Callable[[str, int, int], None]]:
         with self._bar() as progress:
             task = progress.add_task("training", total=None)
-            yield lambda text, done, total: progress.update(task, description=text, completed=done, total=total)
+            yield lambda text, done, total: progress.update(
+                task, description=text, completed=done, total=total
+            )
 
     def _bar(self) -> Progress:
         return Progress(

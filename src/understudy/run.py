@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,7 +66,11 @@ def execute(plan: Plan, progress: Progress) -> float:
     state = _state(plan)
     settings = plan.settings
     tracker = open_tracker(
-        plan.tracking.name, plan.tracking.uri, settings.mlflow_exp_name, plan.folder.name, state.get("mlflow_run_id", "")
+        plan.tracking.name,
+        plan.tracking.uri,
+        settings.mlflow_exp_name,
+        plan.folder.name,
+        state.get("mlflow_run_id", ""),
     )
     write_json(plan.folder / STATE, {**state, "mlflow_run_id": tracker.run_id})
     try:
@@ -86,7 +89,12 @@ def execute(plan: Plan, progress: Progress) -> float:
 def _task(plan: Plan) -> Rollout:
     s = plan.settings
     return Rollout(
-        s.in_len, s.out_len, criterion=s.criterion, unroll=s.unroll, unroll_epochs=s.unroll_epochs, noise=s.noise
+        s.in_len,
+        s.out_len,
+        criterion=s.criterion,
+        unroll=s.unroll,
+        unroll_epochs=s.unroll_epochs,
+        noise=s.noise,
     )
 
 
@@ -139,7 +147,12 @@ def _load(plan: Plan, task: Rollout, progress: Progress) -> Data:
     )
     write_json(
         plan.folder / "split.json",
-        {**split.to_json(), "seed": plan.settings.seed, "fingerprint": table.fingerprint, "skipped": list(skipped)},
+        {
+            **split.to_json(),
+            "seed": plan.settings.seed,
+            "fingerprint": table.fingerprint,
+            "skipped": list(skipped),
+        },
     )
     for line in skipped:
         progress.say(f"left out: {line}")
@@ -304,4 +317,3 @@ def table_lines(evaluation: Evaluation, others: Sequence[Evaluation]) -> list[st
         counts = "".join(f"{len(e.diverged):>14}" for e in everyone)
         lines.append(f"{'diverged, not in the mean':{max(width, 26)}}{counts}")
     return lines
-

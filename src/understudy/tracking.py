@@ -121,7 +121,9 @@ class MlflowTracker:
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         now = int(time.time() * 1000)
         rows = [
-            self._entities["metric"](_metric_name(k), v, now, step) for k, v in values.items() if math.isfinite(v)
+            self._entities["metric"](_metric_name(k), v, now, step)
+            for k, v in values.items()
+            if math.isfinite(v)
         ]
         for first in range(0, len(rows), 1000):
             self._client.log_batch(self.run_id, metrics=rows[first : first + 1000])
@@ -173,7 +175,9 @@ def open_tracker(name: str, uri: str | None, experiment: str, run_name: str, run
     if name == "none":
         return NoTracker()
     if name != "mlflow":
-        raise ConfigError(f"tracking.name is 'mlflow' or 'none', not {name!r}{did_you_mean(name, ['mlflow', 'none'])}")
+        raise ConfigError(
+            f"tracking.name is 'mlflow' or 'none', not {name!r}{did_you_mean(name, ['mlflow', 'none'])}"
+        )
     return MlflowTracker(uri or default_uri(), experiment, run_name, run_id)
 
 

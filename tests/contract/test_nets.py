@@ -6,8 +6,8 @@ import inspect
 
 import pytest
 import torch
-from conftest import SIZES, SMALL_NETS
 
+from conftest import SIZES, SMALL_NETS
 from understudy.core.model import Model
 from understudy.core.nets import NETS, Sizes, WindowNet, build_net
 from understudy.core.rollout import rollout

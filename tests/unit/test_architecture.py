@@ -15,11 +15,12 @@ PACKAGE = Path(understudy.__file__).parent
 HEAVY = {"hydra", "omegaconf", "mlflow", "optuna", "lightning"}
 
 # part of the package -> prefixes it must not import
+ABOVE = {f"understudy.{part}" for part in ("training", "rna", "config", "run", "tracking", "commands", "cli")}
 FORBIDDEN = {
-    "core": HEAVY | {f"understudy.{part}" for part in ("training", "cae", "rna", "report", "config", "run", "tracking")},
+    "core": HEAVY | ABOVE | {"understudy.cae", "understudy.report"},
     "training": {"hydra", "omegaconf", "mlflow", "understudy.cae", "understudy.report", "understudy.config"},
-    "cae": HEAVY | {f"understudy.{part}" for part in ("training", "rna", "report", "config", "run", "tracking")},
-    "report": HEAVY | {f"understudy.{part}" for part in ("training", "cae", "config", "run", "tracking")},
+    "cae": HEAVY | ABOVE | {"understudy.report"},
+    "report": HEAVY | ABOVE | {"understudy.cae"},
     "tracking.py": {"hydra", "omegaconf", "lightning", "understudy.core", "understudy.training"},
     "run.py": {"hydra", "omegaconf", "mlflow", "lightning", "understudy.cae"},
     "config.py": {"lightning", "mlflow", "torch", "understudy.run", "understudy.cae"},

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from understudy.cae.read import ReadOptions, Roles, read_cases
-from understudy.cae.tables import resample_table
 from understudy.cae.simulate.tanks import simulate_tanks
+from understudy.cae.tables import resample_table
 from understudy.core.domain import Loaded, OnProgress, Preprocess
 from understudy.core.parquet import read_parquet
 from understudy.errors import ConfigError
@@ -44,7 +44,9 @@ class CsvDataset:
             DataError: the files are not what the contract asks for.
         """
         if not self.path:
-            raise ConfigError("dataset.path is not set: give the folder of the CSV cases, dataset.path=FOLDER")
+            raise ConfigError(
+                "dataset.path is not set: give the folder of the CSV cases, dataset.path=FOLDER"
+            )
         path = Path(self.path).expanduser()
         if path.suffix == ".parquet":
             table = read_parquet(path)
@@ -93,7 +95,7 @@ class TanksDataset:
     def load(self, preprocess: Preprocess, on_progress: OnProgress) -> Loaded:
         if self.cases < 1 or self.seconds < 1:
             raise ConfigError("dataset.cases and dataset.seconds must be at least 1")
-        table = simulate_tanks(min(self.cases, preprocess.max_cases or self.cases), seconds=self.seconds, seed=self.seed)
+        table = simulate_tanks(
+            min(self.cases, preprocess.max_cases or self.cases), seconds=self.seconds, seed=self.seed
+        )
         return Loaded(resample_table(table, preprocess.step, preprocess.lowpass))
-
-

@@ -9,6 +9,8 @@ from typing import Any
 from understudy.cae.datasets import CsvDataset, TanksDataset
 from understudy.cae.read import ReadOptions, read_like
 from understudy.cae.tables import resample_table
+from understudy.cae.write import write_case_csv
+from understudy.core.cases import Case
 from understudy.core.domain import Dataset, Loaded, OnProgress
 from understudy.core.parquet import read_parquet
 from understudy.core.spec import DataSpec
@@ -38,3 +40,9 @@ class CAE:
         chosen = ReadOptions(step=spec.step, **options)
         table, bad = read_like(path, spec, chosen, n_measured=n_measured, on_progress=on_progress)
         return Loaded(table, [f"{case.path.name}: {case.reason}" for case in bad])
+
+    def write_case(self, folder: Path, spec: DataSpec, case: Case) -> Path:
+        """``<id>.csv`` with a row of names and a row of units, time first."""
+        path = folder / f"{case.id}.csv"
+        write_case_csv(path, spec, case.values, case.start)
+        return path

@@ -26,7 +26,7 @@ def resample_table(table: CaseTable, step: float | None, lowpass: float | None) 
         return table
     cases = []
     for case in table:
-        time = case.start + spec.step * np.arange(len(case.values))
+        time = np.asarray(case.start + spec.step * np.arange(len(case.values)), np.float64)
         start, values = resample(time, case.values, step, lowpass)
         cases.append(Case(case.id, values, start, case.metadata))
     return table_from_cases(DataSpec(spec.signals, step, spec.step_unit, spec.domain), cases)

@@ -38,7 +38,9 @@ def persistence(table: CaseTable, task: Rollout, scaler: Scaler) -> Model:
     return Model(Persistence(sizes_of(table, task)), scaler).eval()
 
 
-def fit_arx(table: CaseTable, task: Rollout, scaler: Scaler, train: Sequence[int], val: Sequence[int]) -> Model:
+def fit_arx(
+    table: CaseTable, task: Rollout, scaler: Scaler, train: Sequence[int], val: Sequence[int]
+) -> Model:
     """A linear ARX model by least squares, its ridge chosen by the free rollout of the validation cases."""
     one_step = Rollout(task.in_len, task.out_len)
     fit = ArxFit(sizes_of(table, task))
@@ -47,7 +49,7 @@ def fit_arx(table: CaseTable, task: Rollout, scaler: Scaler, train: Sequence[int
     if len(windows) > MAX_WINDOWS:
         order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(0))[:MAX_WINDOWS]
     with torch.no_grad():
-        fit.add(scaler(windows.gather(part)) for part in order.split(8192))
+        fit.add(scaler(windows.gather(part)) for part in torch.split(order, 8192))
     models = [Model(fit.solve(ridge), scaler).eval() for ridge in RIDGES]
     errors = [one_step.validation_error(model, table, val) for model in models]
     return models[min(range(len(models)), key=errors.__getitem__)]

@@ -62,11 +62,15 @@ def find_bundle(path: Path) -> Path:
         ModelError: there is none.
     """
     for folder in (path, path / "bundle", path.parent):
-        if (folder / DESCRIPTION).is_file() and (folder != path.parent or path.name in (DESCRIPTION, WEIGHTS)):
+        if (folder / DESCRIPTION).is_file() and (
+            folder != path.parent or path.name in (DESCRIPTION, WEIGHTS)
+        ):
             return folder
     if not path.exists():
         raise ModelError(f"{path}: no such run or bundle")
-    raise ModelError(f"{path} holds no bundle/{DESCRIPTION}: not a run, or one that has not finished training")
+    raise ModelError(
+        f"{path} holds no bundle/{DESCRIPTION}: not a run, or one that has not finished training"
+    )
 
 
 def load_bundle(path: Path) -> Bundle:

@@ -111,7 +111,7 @@ class CaseTable:
         digest.update(np.ascontiguousarray(self.offsets, dtype="<i8").tobytes())
         digest.update(np.ascontiguousarray(self.starts, dtype="<f8").tobytes())
         for i in range(len(self)):  # case by case: a memory-mapped table is never copied whole
-            digest.update(np.ascontiguousarray(self[i].values, dtype="<f4"))
+            digest.update(np.ascontiguousarray(self[i].values, dtype="<f4").data)
         return digest.hexdigest()
 
 

@@ -83,5 +83,7 @@ def domain(name: str) -> Domain:
     """
     known = domains()
     if name not in known:
-        raise ConfigError(f"no domain is called {name!r}{did_you_mean(name, known)}; installed: {', '.join(known)}")
+        raise ConfigError(
+            f"no domain is called {name!r}{did_you_mean(name, known)}; installed: {', '.join(known)}"
+        )
     return known[name]

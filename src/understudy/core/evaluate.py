@@ -124,7 +124,7 @@ def _result(
     rows = np.arange(in_len, len(case.values))
     return CaseResult(
         id=case.id,
-        time=case.start + table.spec.step * rows,
+        time=np.asarray(case.start + table.spec.step * rows, np.float64),
         prediction=prediction,
         truth=truth,
         diverged_at=int(np.argmax(gone)) if gone.any() else None,

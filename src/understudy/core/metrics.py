@@ -42,12 +42,11 @@ def case_errors(prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> 
     with np.errstate(over="ignore"):
         square = np.nansum(error**2, axis=0)
     divisor = np.maximum(n_measured, 1)
-    pick = lambda x: np.where(some, x, np.nan)  # noqa: E731
     return CaseErrors(
-        ade=pick(np.nansum(error, axis=0) / divisor),
-        fde=pick(error[last, columns]),
-        rmse=pick(np.sqrt(square / divisor)),
-        max_error=pick(np.max(np.where(measured, error, 0.0), axis=0)),
+        ade=np.where(some, np.nansum(error, axis=0) / divisor, np.nan),
+        fde=np.where(some, error[last, columns], np.nan),
+        rmse=np.where(some, np.sqrt(square / divisor), np.nan),
+        max_error=np.where(some, np.max(np.where(measured, error, 0.0), axis=0), np.nan),
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from understudy.core.cases import CaseTable
+from understudy.core.cases import CaseTable, Floats
 from understudy.core.files import atomic_path, user_cache
 from understudy.core.spec import DataSpec
 from understudy.errors import DataError
@@ -41,7 +41,10 @@ def write_parquet(table: CaseTable, path: Path) -> None:
             pa.field("case_id", pa.string()),
             pa.field("case_start", pa.float64()),
             pa.field("case_metadata", pa.string()),
-            *(pa.field(s.name, pa.list_(pa.float32()), metadata={"unit": s.unit, "role": s.role}) for s in signals),
+            *(
+                pa.field(s.name, pa.list_(pa.float32()), metadata={"unit": s.unit, "role": s.role})
+                for s in signals
+            ),
         ],
         metadata={_SPEC: table.spec.dumps().encode(), _FINGERPRINT: table.fingerprint.encode()},
     )
@@ -65,7 +68,7 @@ def _rows(table: CaseTable, first: int, last: int, schema: pa.Schema) -> pa.Tabl
     offsets = table.offsets[first : last + 1]
     values = table.values[offsets[0] : offsets[-1]]
     lists = pa.array(offsets - offsets[0], pa.int32())
-    metadata = table.metadata[first:last] or [{}] * (last - first)
+    metadata = table.metadata[first:last] or ({},) * (last - first)
     return pa.table(
         [
             pa.array(table.ids[first:last], pa.string()),
@@ -107,7 +110,11 @@ def _open(path: Path, file: pq.ParquetFile) -> CaseTable:
     # One column tells the lengths; the others have the same, which filling the array checks.
     lengths = np.concatenate(
         [
-            file.read_row_group(g, columns=[spec.names[0]]).column(0).combine_chunks().value_lengths().to_numpy()
+            file.read_row_group(g, columns=[spec.names[0]])
+            .column(0)
+            .combine_chunks()
+            .value_lengths()
+            .to_numpy()
             for g in range(file.num_row_groups)
         ]
     )
@@ -127,7 +134,7 @@ def _open(path: Path, file: pq.ParquetFile) -> CaseTable:
 
 def _mapped(
     path: Path, fingerprint: str, file: pq.ParquetFile, spec: DataSpec, shape: tuple[int, int]
-) -> np.memmap[tuple[int, int], np.dtype[np.float32]]:
+) -> Floats:
     name = f"{path.stem}-{fingerprint[:16]}.npy"
     for folder in (path.parent / ".understudy", user_cache() / "tables"):
         cache = folder / name
@@ -142,7 +149,8 @@ def _mapped(
             with atomic_path(cache) as temporary:
                 _fill(temporary, file, spec, shape)
         # Copy-on-write: torch wants a writable array, and nothing written through it reaches the disk.
-        return np.load(cache, mmap_mode="c")
+        values: Floats = np.load(cache, mmap_mode="c")
+        return values
     raise DataError(f"{path}: neither its folder nor {user_cache()} can be written; set UNDERSTUDY_CACHE")
 
 

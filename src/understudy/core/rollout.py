@@ -69,5 +69,8 @@ def rollout(
 def _pad(controls: Sequence[Tensor], out_len: int) -> Tensor:
     """``(B, T', C)``: the last control held to the longest length, rounded up to whole predictions."""
     longest = -(-max(len(c) for c in controls) // out_len) * out_len
-    rows = [torch.cat([c, c[-1:].expand(longest - len(c), -1)]) if len(c) else c.new_zeros(longest, c.shape[1]) for c in controls]
+    rows = [
+        torch.cat([c, c[-1:].expand(longest - len(c), -1)]) if len(c) else c.new_zeros(longest, c.shape[1])
+        for c in controls
+    ]
     return torch.stack(rows)

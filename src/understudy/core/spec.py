@@ -94,9 +94,7 @@ class DataSpec:
             DataError: the data is not what :meth:`to_json` writes.
         """
         try:
-            signals = tuple(
-                Signal(str(s["name"]), str(s["unit"]), Role(s["role"])) for s in data["signals"]
-            )
+            signals = tuple(Signal(str(s["name"]), str(s["unit"]), Role(s["role"])) for s in data["signals"])
             return cls(signals, float(data["step"]), str(data["step_unit"]), str(data["domain"]))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"this is not a data specification: {error!r}") from error

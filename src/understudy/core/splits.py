@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -71,8 +71,13 @@ def split_by_case(
     if not val_cases:
         val = [i for i in order if i not in set(test)][:n_val]
     rest = set(ids) - set(test) - set(val)
-    keep = lambda chosen: tuple(i for i in ids if i in set(chosen))  # noqa: E731 - the order of the data set
-    return Split(train=keep(rest), val=keep(val), test=keep(test))
+    return Split(train=_ordered(ids, rest), val=_ordered(ids, val), test=_ordered(ids, test))
+
+
+def _ordered(ids: Sequence[str], chosen: Iterable[str]) -> tuple[str, ...]:
+    """The chosen ids in the order of the data set."""
+    members = set(chosen)
+    return tuple(i for i in ids if i in members)
 
 
 def _matching(ids: Sequence[str], patterns: Sequence[str], key: str) -> list[str]:

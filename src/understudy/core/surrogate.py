@@ -75,7 +75,9 @@ class Surrogate:
         u = self._array(controls, [s.name for s in self.spec.controls], "controls")
         past = self._array(history, list(self.spec.names), "history")
         if u.ndim != past.ndim:
-            raise DataError(f"controls have {u.ndim} axes and the history {past.ndim}; both need (rows, columns)")
+            raise DataError(
+                f"controls have {u.ndim} axes and the history {past.ndim}; both need (rows, columns)"
+            )
         batched = u.ndim == 3
         u, past = (u, past) if batched else (u[None], past[None])
         if len(u) != len(past):
@@ -98,7 +100,9 @@ class Surrogate:
         if _is_frame(data):
             missing = [c for c in columns if c not in data.columns]
             if missing:
-                raise DataError(f"the {what} lack the column {missing[0]!r}{did_you_mean(missing[0], data.columns)}")
+                raise DataError(
+                    f"the {what} lack the column {missing[0]!r}{did_you_mean(missing[0], data.columns)}"
+                )
             data = data[list(columns)].to_numpy()
         try:
             array = np.ascontiguousarray(data, dtype=np.float32)

@@ -99,7 +99,13 @@ class Rollout:
         return Windows(table, cases, history=self.in_len, horizon=self.out_len * (1 + self.unroll))
 
     def loader(
-        self, table: CaseTable, cases: Sequence[int], *, batch_size: int, seed: int, max_batches: int | None = None
+        self,
+        table: CaseTable,
+        cases: Sequence[int],
+        *,
+        batch_size: int,
+        seed: int,
+        max_batches: int | None = None,
     ) -> WindowLoader:
         windows = self.windows(table, cases)
         return WindowLoader(windows, batch_size=batch_size, seed=seed, max_batches=max_batches)

@@ -32,8 +32,9 @@ def write_report(
 ) -> list[Path]:
     """Write ``report.html``, ``metrics.json``, ``loss/``, ``csv/`` and ``figure/`` into ``folder``.
 
-    ``figures`` draws every case, ``byproducts`` figures of byproducts too; ``jobs`` bounds the worker processes (default: one a
-    core); ``on_progress`` is told how many of the case files are written, and how many there will be.
+    ``figures`` draws every case, ``byproducts`` draws the byproducts too; ``jobs`` bounds the worker
+    processes (default: one a core); ``on_progress`` is told how many of the case files are written, and how
+    many there will be.
 
     Raises:
         OSError: the folder cannot be written to, or is full.

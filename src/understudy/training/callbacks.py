@@ -31,7 +31,9 @@ class StoppedByUser(UnderstudyError):
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Checkpoints that are whole or not there: a kill while writing leaves the one before."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
         # Through memory: torch's own writer turns a full disk into a RuntimeError without the reason.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
@@ -92,7 +94,9 @@ class ShowProgress(pl.Callback):
         error = float(trainer.callback_metrics.get("val/rollout", math.nan))
         mark = "  best so far" if error < self._best else ""
         self._best = min(self._best, error)
-        self.say(f"epoch {trainer.current_epoch + 1:4d}  train loss {loss:.4g}  validation rollout {error:.4g}{mark}")
+        self.say(
+            f"epoch {trainer.current_epoch + 1:4d}  train loss {loss:.4g}  validation rollout {error:.4g}{mark}"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self._best}
@@ -145,7 +149,9 @@ class SaveLast(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._restore()
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
         self._restore()
 
     def _save(self, trainer: pl.Trainer) -> None:

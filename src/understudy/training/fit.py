@@ -129,7 +129,9 @@ def fit(
             trainer.fit(module, loader, val_dataloaders=[[0]], ckpt_path=checkpoint, weights_only=True)
         except RuntimeError as error:
             if checkpoint and "state_dict" in str(error):
-                raise ModelError(f"{checkpoint} was made by another network; resume with the settings of that run") from error
+                raise ModelError(
+                    f"{checkpoint} was made by another network; resume with the settings of that run"
+                ) from error
             raise
     if history.diverged and not (best.best_model_score is not None and best.best_model_score < ERROR_CEILING):
         raise ModelError("training diverged: the loss is not a number; lower settings.lr or settings.unroll")
@@ -202,4 +204,3 @@ def _reason(history: History, stopping: EarlyStopping, timer: Timer, options: Fi
     if stopping.stopped_epoch:
         return f"no better validation rollout in {options.patience} epochs"
     return f"settings.epochs ({options.epochs})"
-

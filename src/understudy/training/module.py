@@ -21,7 +21,9 @@ class SurrogateTraining(pl.LightningModule):
     was interrupted and resumed as in one that went through.
     """
 
-    def __init__(self, model: Model, task: Task, table: CaseTable, val: Sequence[int], *, lr: float, seed: int) -> None:
+    def __init__(
+        self, model: Model, task: Task, table: CaseTable, val: Sequence[int], *, lr: float, seed: int
+    ) -> None:
         super().__init__()
         self.model = model
         self.task = task

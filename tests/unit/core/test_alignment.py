@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import linear_table
 
+from conftest import linear_table
 from understudy.core.baselines import fit_arx, fit_scaler
 from understudy.core.cases import CaseTable
 from understudy.core.evaluate import evaluate
@@ -19,7 +19,9 @@ def long_table() -> CaseTable:
 
 
 @pytest.mark.parametrize(("in_len", "out_len"), [(2, 1), (10, 1), (4, 3)])
-def test_arx_rolls_out_to_the_truth_over_a_thousand_rows(long_table: CaseTable, in_len: int, out_len: int) -> None:
+def test_arx_rolls_out_to_the_truth_over_a_thousand_rows(
+    long_table: CaseTable, in_len: int, out_len: int
+) -> None:
     task = Rollout(in_len, out_len)
     scaler = fit_scaler(long_table, range(6))
     model = fit_arx(long_table, task, scaler, range(5), [5])
@@ -55,9 +57,7 @@ def test_unrolled_loss_is_the_loss_of_the_rollout(long_table: CaseTable) -> None
     model = fit_arx(long_table, Rollout(4, 2), scaler, range(5), [5])
     torch.nn.init.normal_(model.net.linear.weight, std=0.05)  # type: ignore[attr-defined]
     rows = torch.from_numpy(long_table[6].values[: 4 + 12].copy())
-    short = CaseTable(
-        long_table.spec, ("a",), np.array([0, 16]), long_table[6].values[:16], np.zeros(1)
-    )
+    short = CaseTable(long_table.spec, ("a",), np.array([0, 16]), long_table[6].values[:16], np.zeros(1))
     (prediction,) = task.free_run(model, short, [0])
     std = scaler.std[2:]
     expected = ((prediction - rows[4:, 2:]).abs() / std).mean()

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import linear_table
 
+from conftest import linear_table
 from understudy.core.baselines import fit_scaler, persistence
 from understudy.core.evaluate import evaluate
 from understudy.core.metrics import case_errors, summary

@@ -15,7 +15,9 @@ def make(seed: int = 0) -> CaseTable:
     cases = []
     for i, n in enumerate((50, 200, 80)):
         y = rng.normal(1e5, 3.0, n)  # a large mean: sums of squares in float32 would lose the deviation
-        cases.append(Case(str(i), np.stack([rng.normal(size=n), np.full(n, 273.15), y], 1).astype(np.float32)))
+        cases.append(
+            Case(str(i), np.stack([rng.normal(size=n), np.full(n, 273.15), y], 1).astype(np.float32))
+        )
     return table_from_cases(SPEC, cases)
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import linear_table
 
+from conftest import linear_table
 from understudy.core.baselines import fit_arx, fit_scaler
 from understudy.core.bundle import Bundle
 from understudy.core.surrogate import Surrogate
@@ -41,7 +41,9 @@ def test_a_batch_is_its_cases(surrogate: Surrogate) -> None:
     stack = TABLE.values.reshape(6, 80, 4)
     y = surrogate.predict(stack[:, 5:, :2], stack[:, :5])
     for i in range(6):
-        np.testing.assert_allclose(y[i], surrogate.predict(stack[i, 5:, :2], stack[i, :5]), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            y[i], surrogate.predict(stack[i, 5:, :2], stack[i, :5]), rtol=1e-5, atol=1e-5
+        )
 
 
 def test_only_the_last_rows_of_the_history_count(surrogate: Surrogate) -> None:

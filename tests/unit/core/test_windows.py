@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -23,11 +26,11 @@ def numbered(lengths: list[int]) -> CaseTable:
     return table_from_cases(SPEC, cases)
 
 
-@given(
-    st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(1, 8), st.integers(1, 8), st.data()
-)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(1, 8), st.integers(1, 8), st.data())
 @settings(max_examples=60, deadline=None)
-def test_windows_are_all_runs_within_one_case(lengths: list[int], history: int, horizon: int, data: st.DataObject) -> None:
+def test_windows_are_all_runs_within_one_case(
+    lengths: list[int], history: int, horizon: int, data: st.DataObject
+) -> None:
     table = numbered(lengths)
     chosen = data.draw(st.lists(st.sampled_from(range(len(lengths))), min_size=1, unique=True))
     width = history + horizon
@@ -51,6 +54,10 @@ def test_unmeasured_rows_may_be_asked_for_but_not_fed() -> None:
     assert starts == [0, 1, 2, 6, 7]
 
 
+def flat(parts: Iterable[list[float]]) -> list[float]:
+    return list(chain.from_iterable(parts))
+
+
 def batches(**options: int) -> list[list[float]]:
     loader = WindowLoader(Windows(numbered([20, 30]), [0, 1], history=2, horizon=1), batch_size=7, **options)
     return [batch[:, 0, 0].tolist() for batch in loader]
@@ -65,11 +72,11 @@ def test_order_depends_on_seed_and_epoch_only() -> None:
     second = [b[:, 0, 0].tolist() for b in loader]
     assert first == batches(seed=1)
     assert first != second
-    assert sorted(sum(first, [])) == sorted(sum(second, []))
+    assert sorted(flat(first)) == sorted(flat(second))
 
 
 def test_an_epoch_holds_every_window_once() -> None:
-    seen = sum(batches(seed=3), [])
+    seen = flat(batches(seed=3))
     assert len(seen) == len(set(seen)) == 18 + 28
 
 
@@ -91,8 +98,8 @@ def test_resumed_loader_goes_on_where_it_stopped(stop_after: int) -> None:
 
 def test_ranks_share_an_epoch() -> None:
     parts = [batches(seed=2, rank=r, world_size=3) for r in range(3)]
-    assert {len(sum(p, [])) for p in parts} == {16}  # 46 windows, two of them twice
-    assert set(sum((sum(p, []) for p in parts), [])) == set(sum(batches(seed=2), []))
+    assert {len(flat(p)) for p in parts} == {16}  # 46 windows, two of them twice
+    assert set(flat(flat(p) for p in parts)) == set(flat(batches(seed=2)))
 
 
 def test_values_are_not_copied() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
-from conftest import SMALL_NETS, linear_table
 
+from conftest import SMALL_NETS, linear_table
 from understudy.core.baselines import fit_scaler, sizes_of
 from understudy.core.cases import CaseTable
 from understudy.core.model import Model
@@ -31,7 +31,15 @@ def new_model(task: Rollout = TASK, name: str = "dot", table: CaseTable = TABLE)
     return Model(build_net(name, sizes_of(table, task), dict(SMALL_NETS[name])), fit_scaler(table, TRAIN))
 
 
-def train(folder: Path, *, task: Rollout = TASK, name: str = "dot", resume: bool = False, callbacks: Any = list, **options: Any) -> tuple[Model, FitResult]:
+def train(
+    folder: Path,
+    *,
+    task: Rollout = TASK,
+    name: str = "dot",
+    resume: bool = False,
+    callbacks: Any = list,
+    **options: Any,
+) -> tuple[Model, FitResult]:
     model = new_model(task, name)
     chosen = FitOptions(**{"epochs": 3, "batch_size": 32, "lr": 1e-2, "seed": 42, **options})
     return model, fit(model, task, TABLE, TRAIN, VAL, chosen, folder, resume=resume, callbacks=callbacks)
@@ -69,7 +77,7 @@ class Kill(pl.Callback):
 
 
 def test_same_seed_same_weights_other_seed_others(tmp_path: Path) -> None:
-    a, result = train(tmp_path / "a")
+    _, result = train(tmp_path / "a")
     train(tmp_path / "b")
     train(tmp_path / "c", seed=43)
     assert result.epochs == 3
@@ -87,7 +95,9 @@ def test_interrupted_and_resumed_is_the_same_as_straight(tmp_path: Path, step: i
     resumed, result = train(tmp_path / "run", resume=True)
     assert same(weights(tmp_path / "straight"), weights(tmp_path / "run"))
     assert same(straight.state_dict(), resumed.state_dict())
-    assert [row["val/rollout"] for row in result.history] == [row["val/rollout"] for row in straight_result.history]
+    assert [row["val/rollout"] for row in result.history] == [
+        row["val/rollout"] for row in straight_result.history
+    ]
 
 
 @pytest.mark.parametrize("step", [5, 13, 29])
@@ -150,7 +160,9 @@ def test_gradient_is_clipped(tmp_path: Path) -> None:
     seen: list[float] = []
 
     class Look(pl.Callback):
-        def on_before_optimizer_step(self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: Any) -> None:
+        def on_before_optimizer_step(
+            self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: Any
+        ) -> None:
             norms = [p.grad.norm() for p in module.parameters() if p.grad is not None]
             seen.append(float(torch.stack(norms).norm()))
 
@@ -175,9 +187,9 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
             return (os.mkdir, (str(tmp_path / "executed"),))
 
     torch.save({"state_dict": {}, "evil": Evil()}, tmp_path / "last.ckpt")
-    with pytest.raises(Exception, match="[Ww]eights"):
+    with pytest.raises(Exception, match=r"[Ww]eights"):
         load_weights(new_model(), tmp_path / "last.ckpt")
-    with pytest.raises(Exception, match="[Ww]eights"):
+    with pytest.raises(Exception, match=r"[Ww]eights"):
         train(tmp_path, resume=True)
     assert not (tmp_path / "executed").exists()
 

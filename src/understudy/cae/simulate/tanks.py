@@ -72,8 +72,8 @@ def _slopes(h1: Floats, h2: Floats, u: Floats, v: Floats) -> tuple[Floats, Float
 def _heun(h1: Floats, h2: Floats, u: Floats, v: Floats) -> tuple[Floats, Floats]:
     a1, a2 = _slopes(h1, h2, u, v)
     b1, b2 = _slopes(h1 + INNER_STEP * a1, h2 + INNER_STEP * a2, u, v)
-    clip = lambda h: np.clip(h, 0.0, RIM)  # noqa: E731
-    return clip(h1 + INNER_STEP / 2 * (a1 + b1)), clip(h2 + INNER_STEP / 2 * (a2 + b2))
+    h1, h2 = h1 + INNER_STEP / 2 * (a1 + b1), h2 + INNER_STEP / 2 * (a2 + b2)
+    return np.clip(h1, 0.0, RIM), np.clip(h2, 0.0, RIM)
 
 
 def _holds(rng: np.random.Generator, n_rows: int, low: float, high: float, dwell: tuple[int, int]) -> Floats:

@@ -36,7 +36,11 @@ class EncoderLayer(nn.Module):
         self.key_value = nn.Linear(dim, 2 * dim)
         self.out = nn.Linear(dim, dim)
         self.feed_forward = nn.Sequential(
-            nn.Linear(dim, fc_dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(fc_dim, dim), nn.Dropout(dropout)
+            nn.Linear(dim, fc_dim),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(fc_dim, dim),
+            nn.Dropout(dropout),
         )
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
@@ -49,12 +53,13 @@ class EncoderLayer(nn.Module):
         mixed = functional.scaled_dot_product_attention(query, key, value)
         # clone: without it the ONNX exporter cannot flatten the transposed result (pytorch #141107)
         mixed = mixed.transpose(1, 2).clone(memory_format=torch.contiguous_format).flatten(-2)
-        y: Tensor = self.norm1(asked + self.dropout(self.out(mixed)))
-        return self.norm2(y + self.feed_forward(y))  # type: ignore[no-any-return]
+        y = self.norm1(asked + self.dropout(self.out(mixed)))
+        result: Tensor = self.norm2(y + self.feed_forward(y))
+        return result
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, T, D) to (B, heads, T, D / heads)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class Encoder(nn.Module):

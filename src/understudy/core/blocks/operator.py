@@ -18,7 +18,9 @@ class BranchHead(nn.Module):
     swapped, as in the system that this project takes them from: there the *trunk* reads the past states.
     """
 
-    def __init__(self, n_controls: int, n_predicted: int, *, branch_depth: int, branch_dim: int, width: int) -> None:
+    def __init__(
+        self, n_controls: int, n_predicted: int, *, branch_depth: int, branch_dim: int, width: int
+    ) -> None:
         super().__init__()
         self.width = width
         self.branch = mlp(n_controls, branch_dim, branch_depth, n_predicted * width)
@@ -26,5 +28,5 @@ class BranchHead(nn.Module):
 
     def forward(self, trunk: Tensor, control: Tensor) -> Tensor:
         """``trunk`` (B, O, N·W) and ``control`` (B, O, C) to (B, O, N)."""
-        product = trunk * self.branch(control)
-        return product.unflatten(-1, (-1, self.width)).sum(-1) + self.bias
+        product: Tensor = trunk * self.branch(control)
+        return product.reshape(*product.shape[:2], -1, self.width).sum(-1) + self.bias

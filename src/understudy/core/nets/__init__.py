@@ -32,7 +32,9 @@ def build_net(name: str, sizes: Sizes, arguments: dict[str, Any]) -> WindowNet:
             not fit each other.
     """
     if name not in NETS:
-        raise ConfigError(f"no network is called {name!r}{did_you_mean(name, NETS)}; there are {', '.join(NETS)}")
+        raise ConfigError(
+            f"no network is called {name!r}{did_you_mean(name, NETS)}; there are {', '.join(NETS)}"
+        )
     if sizes.n_controls < 1:
         raise ConfigError("the data set has no control: name at least one signal that is known in advance")
     net = NETS[name]
@@ -59,4 +61,4 @@ def _check(name: str, key: str, value: object, annotation: str) -> None:
         raise ConfigError(f"model.{key} of {name!r} must be a share from 0 to below 1, not {value!r}")
 
 
-__all__ = ["BASELINES", "NETS", "ARX", "ArxFit", "Sizes", "WindowNet", "build_net"]
+__all__ = ["ARX", "BASELINES", "NETS", "ArxFit", "Sizes", "WindowNet", "build_net"]

@@ -26,7 +26,14 @@ class DeepONet(WindowNet):
     """``don``: the trunk is an MLP on each past row by itself, so only the last O rows matter."""
 
     def __init__(
-        self, sizes: Sizes, *, trunk_depth: int, trunk_dim: int, branch_depth: int, branch_dim: int, width: int
+        self,
+        sizes: Sizes,
+        *,
+        trunk_depth: int,
+        trunk_dim: int,
+        branch_depth: int,
+        branch_dim: int,
+        width: int,
     ) -> None:
         super().__init__(sizes)
         n_features = sizes.n_predicted * width

@@ -25,7 +25,9 @@ class LSTM(WindowNet):
         self.past_embedding = nn.Linear(sizes.n_signals, dim)
         self.control_embedding = nn.Linear(sizes.n_controls, dim)
         self.lstm = nn.LSTM(dim, dim, depth, dropout=between, batch_first=True)
-        self.head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.LayerNorm(dim), nn.Linear(dim, sizes.n_predicted))
+        self.head = nn.Sequential(
+            nn.Linear(dim, dim), nn.ReLU(), nn.LayerNorm(dim), nn.Linear(dim, sizes.n_predicted)
+        )
 
     def embed(self, rows: Tensor) -> Tensor:
         return self.past_embedding(rows)  # type: ignore[no-any-return]
