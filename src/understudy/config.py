@@ -39,7 +39,7 @@ class Settings:
     epochs: int = 500
     batch_size: int = 1024
     lr: float = 0.001
-    criterion: str = "mse"  # mse | l1 | smoothl1
+    criterion: str = "mse"  # mse, l1 or smoothl1
     unroll: int = 0  # predictions fed back within a training window
     unroll_epochs: int = 0  # epochs over which that number grows from 0
     noise: float = 0.0  # on the predicted signals of the history, in deviations
@@ -62,7 +62,7 @@ class Trainer:
 class Tracking:
     """Where runs are recorded."""
 
-    name: str = "mlflow"  # mlflow | none
+    name: str = "mlflow"  # mlflow or none
     uri: str | None = None  # null: MLFLOW_TRACKING_URI, or mlflow.db in the working folder
 
 
