@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Run  # type: ignore[attr-defined]
+
+from helpers import Run
 
 ROLES = ("dataset.num_control=2", "dataset.num_pred=3")
+HALVES = ("dataset.val_size=20", "dataset.test_size=20")
 FAST = ("settings.is_debug=true", "tracking=none", "report.figures=false")
 
 
@@ -67,7 +69,9 @@ def empty(rows: list[list[str]]) -> None:
     ],
     ids=["text", "empty control", "NaN control", "time goes back", "columns", "units", "too short"],
 )
-def test_a_bad_case_is_named(run: Run, folder: Path, tmp_path: Path, change: object, words: list[str]) -> None:
+def test_a_bad_case_is_named(
+    run: Run, folder: Path, tmp_path: Path, change: object, words: list[str]
+) -> None:
     edit(folder / "case0002.csv", change)  # type: ignore[arg-type]
     done = run("train", "dataset=csv", f"dataset.path={folder}", *ROLES, *FAST)
     assert_one_line(done, *words)
@@ -103,7 +107,7 @@ def test_bad_cases_can_be_skipped(run: Run, folder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["settings.is_debug=false", "dataset.val_size=20", "dataset.test_size=20"], ["val_size (20)", "cases (40)"]),
+        (["settings.is_debug=false", *HALVES], ["val_size (20)", "cases (40)"]),
         (["model=dott"], ["did you mean 'dot'"]),
         (["model.widht=3"], ["did you mean 'model.width'"]),
         (["model.heads=7"], ["model.trunk_dim 256", "model.heads 7"]),

@@ -59,7 +59,9 @@ def test_commands_and_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.slow
 def test_table_of_more_commands(tmp_path: Path) -> None:
-    table = [re.sub(r"\\\|", "|", c) for c in re.findall(r"`((?:understudy|python train\.py|eval) [^`]*)`", README)]
+    table = [
+        re.sub(r"\\\|", "|", c) for c in re.findall(r"`((?:understudy|python train\.py|eval) [^`]*)`", README)
+    ]
     assert len(table) >= 5
     shutil.copy(ROOT / "train.py", tmp_path)
     for command in table:

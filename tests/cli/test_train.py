@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import understudy
-from conftest import Done, Run  # type: ignore[attr-defined]
+from helpers import Done, Run
 
 ROLES = ("dataset.num_control=2", "dataset.num_pred=3", "dataset.num_target=2")
 TINY = ("model.trunk_dim=16", "model.fc_dim=16", "model.branch_dim=8", "model.width=2", "model.heads=2")

@@ -7,7 +7,7 @@ import inspect
 import pytest
 import torch
 
-from conftest import SIZES, SMALL_NETS
+from helpers import SIZES, SMALL_NETS
 from understudy.core.model import Model
 from understudy.core.nets import NETS, Sizes, WindowNet, build_net
 from understudy.core.rollout import rollout

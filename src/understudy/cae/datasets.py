@@ -76,6 +76,7 @@ class CsvDataset:
             delimiter=self.delimiter,
             encoding=self.encoding,
             on_bad_case=self.on_bad_case,
+            max_cases=preprocess.max_cases,
         )
 
 

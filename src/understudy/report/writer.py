@@ -52,7 +52,9 @@ def write_report(
         own = folder / "figure" / cases[case.id]
         written.append(write_case_losses(own / "loss.txt", evaluation, k))
         names = list(signals.values())
-        jobs_of_case = _case_jobs(curves_of(evaluation, k), evaluation, folder, cases[case.id], names, byproducts)
+        jobs_of_case = _case_jobs(
+            curves_of(evaluation, k), evaluation, folder, cases[case.id], names, byproducts
+        )
         work += jobs_of_case if figures else jobs_of_case[:1]  # the first one writes the numbers
     run_jobs(work, jobs, on_progress)
     return written + [path for job in work for path in job.paths]

@@ -48,7 +48,7 @@ def values_for(spec, length, seed):
     return values
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spec=specs(), length=st.integers(2, 40), seed=st.integers(0, 999), start=st.sampled_from([0.0, 7.5]))
 def test_units_row_round_trip_is_exact_with_nine_digits(tmp_path, spec, length, seed, start):
     path = tmp_path / "a.csv"
@@ -61,7 +61,7 @@ def test_units_row_round_trip_is_exact_with_nine_digits(tmp_path, spec, length, 
     assert same.fingerprint == table.fingerprint
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     spec=specs(),
     length=st.integers(2, 40),
@@ -102,7 +102,15 @@ def test_packed_file_is_equal_from_write_to_write(tmp_path):
         write_case_csv(tmp_path / name, spec, values)
     packed = (tmp_path / "a.csv.gz").read_bytes()
     assert packed == (tmp_path / "b.csv.gz").read_bytes()
+    assert packed[4:8] == bytes(4)  # where gzip keeps the time
     assert gzip.decompress(packed) == (tmp_path / "a.csv").read_bytes()
+
+
+def test_late_times_keep_their_digits(tmp_path):
+    spec = DataSpec((Signal("y"),), step=0.1)
+    write_case_csv(tmp_path / "a.csv", spec, np.zeros((30, 1)), 100_000.1)
+    table, _ = read_like(tmp_path, spec, ReadOptions())
+    assert (table[0].start, len(table.values)) == (100_000.1, 30)
 
 
 def test_wrong_shape_is_refused(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import linear_table
+from helpers import linear_table
 from understudy.core.baselines import fit_arx, fit_scaler
 from understudy.core.cases import CaseTable
 from understudy.core.evaluate import evaluate

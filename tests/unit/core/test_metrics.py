@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import linear_table
+from helpers import linear_table
 from understudy.core.baselines import fit_scaler, persistence
 from understudy.core.evaluate import evaluate
 from understudy.core.metrics import case_errors, summary

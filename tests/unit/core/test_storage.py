@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import SIZES, SMALL_NETS, linear_table
+from helpers import SIZES, SMALL_NETS, linear_table
 from understudy.core import parquet
 from understudy.core.bundle import Bundle, load_bundle, save_bundle
 from understudy.core.cases import Case, CaseTable, table_from_cases

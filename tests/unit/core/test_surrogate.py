@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import linear_table
+from helpers import linear_table
 from understudy.core.baselines import fit_arx, fit_scaler
 from understudy.core.bundle import Bundle
 from understudy.core.surrogate import Surrogate

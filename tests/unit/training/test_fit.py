@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from conftest import SMALL_NETS, linear_table
+from helpers import SMALL_NETS, linear_table
 from understudy.core.baselines import fit_scaler, sizes_of
 from understudy.core.cases import CaseTable
 from understudy.core.model import Model

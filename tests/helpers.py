@@ -1,0 +1,67 @@
+"""What several test files share: small networks, data whose law is known, and the result of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from understudy.core.cases import Case, CaseTable, table_from_cases
+from understudy.core.nets import Sizes
+from understudy.core.spec import DataSpec, Role, Signal
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+# Arguments that keep every network small; a new network needs a line here to be covered by the contracts.
+SMALL_NETS: dict[str, dict[str, int | float]] = {
+    "persistence": {},
+    "arx": {},
+    "lstm": {"dim": 12, "depth": 2, "dropout": 0.1},
+    "bt": {"dim": 12, "depth": 2, "heads": 2, "fc_dim": 16, "dropout": 0.1, "emb_dropout": 0.1},
+    "don": {"trunk_depth": 2, "trunk_dim": 12, "branch_depth": 1, "branch_dim": 8, "width": 3},
+    "dol": {"trunk_depth": 2, "trunk_dim": 12, "branch_depth": 2, "branch_dim": 8, "width": 3, "dropout": 0.1},
+    "dot": {
+        "heads": 2, "fc_dim": 16, "trunk_depth": 2, "trunk_dim": 12, "branch_depth": 2, "branch_dim": 8,
+        "width": 3, "dropout": 0.1, "emb_dropout": 0.2,
+    },
+}  # fmt: skip
+
+SIZES = Sizes(in_len=4, out_len=1, n_controls=2, n_predicted=3)
+
+
+def linear_table(n_cases: int = 12, n_rows: int = 400, *, seed: int = 0) -> CaseTable:
+    """A stable linear system of second order, without noise.
+
+    Row k of the outputs is a fixed combination of rows k-1 and k-2 and of the controls of rows k and k-1.
+    """
+    rng = np.random.default_rng(seed)
+    spec = DataSpec(
+        (
+            Signal("u1", "V", Role.CONTROL),
+            Signal("u2", "%", Role.CONTROL),
+            Signal("flow", "g/s", Role.BYPRODUCT),
+            Signal("power", "kW", Role.TARGET),
+        )
+    )
+    cases = []
+    for i in range(n_cases):
+        u = np.repeat(rng.normal(size=(n_rows // 10 + 1, 2)), 10, axis=0)[:n_rows] + 0.1 * rng.normal(
+            size=(n_rows, 2)
+        )
+        y = np.zeros((n_rows, 2))
+        y[:2] = rng.normal(size=(2, 2))
+        for k in range(2, n_rows):
+            y[k, 0] = 1.2 * y[k - 1, 0] - 0.4 * y[k - 2, 0] + 0.3 * u[k, 0] + 0.1 * u[k - 1, 1]
+            y[k, 1] = 0.7 * y[k - 1, 1] + 0.2 * y[k - 1, 0] + 0.5 * u[k, 1] + 0.3
+        cases.append(Case(f"case{i + 1:04d}", np.hstack([u, y]).astype(np.float32)))
+    return table_from_cases(spec, cases)
