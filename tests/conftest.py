@@ -6,7 +6,8 @@ import os
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads fighting for two shared cores are slower than one
 
 import torch
 
-torch.set_num_threads(1)  # two threads fighting for two shared cores are slower than one
+torch.set_num_threads(1)

@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 def shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.run(
-        command, shell=True, cwd=cwd, env=environment, text=True, capture_output=True, check=False
+        ["bash", "-c", command], cwd=cwd, env=environment, text=True, capture_output=True, check=False
     )
 
 

@@ -189,6 +189,8 @@ def test_stopped_and_resumed(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C, a polite end and kill -9 in the middle; the record says so, and `resume` goes on in the same one."""
     options = (
         "dataset.cases=8",
+        "dataset.val_size=2",
+        "dataset.test_size=2",
         "dataset.seconds=400",
         "settings.batch_size=16",
         "settings.max_minutes=null",
