@@ -35,7 +35,9 @@ def family(group: str) -> list[str]:
     parts = [f"\n## `{group}=…`"]
     for path in sorted((SOURCE / "conf" / group).glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
-        about = " ".join(line[2:] for line in text.splitlines() if line.startswith("# ") and "@package" not in line)
+        about = " ".join(
+            line[2:] for line in text.splitlines() if line.startswith("# ") and "@package" not in line
+        )
         parts += [f"\n### `{group}={path.stem}`\n\n{about}\n", "```yaml"]
         parts += [line for line in text.splitlines() if not line.startswith("#")]
         parts.append("```")
@@ -44,7 +46,9 @@ def family(group: str) -> list[str]:
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *typed_groups(), *family("model"), *family("dataset"), *family("experiment")]) + "\n"
+    return (
+        "\n".join([HEAD, *typed_groups(), *family("model"), *family("dataset"), *family("experiment")]) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 
 from understudy.core.cases import CaseTable
+from understudy.core.files import write_text
 from understudy.core.model import Model
 from understudy.core.tasks import ERROR_CEILING, Task
 from understudy.errors import ConfigError, ModelError
@@ -26,6 +27,7 @@ from understudy.training.module import SurrogateTraining
 log = logging.getLogger(__name__)
 
 MONITOR = "val/rollout"
+BEST, LAST, RESULT = "best.ckpt", "last.ckpt", "result.json"
 
 
 @dataclass(frozen=True)
@@ -104,26 +106,21 @@ def fit(
         StoppedByUser: Ctrl-C or SIGTERM; ``last.ckpt`` holds the state.
         ModelError: the loss became NaN before there was anything to keep, or the checkpoint does not fit.
     """
-    started = time.monotonic()
+    if resume and (finished := _finished(folder, options)) is not None:
+        load_weights(model, folder / BEST)
+        return finished
+    (folder / RESULT).unlink(missing_ok=True)
     loader = task.loader(
         table, train, batch_size=options.batch_size, seed=options.seed, max_batches=options.max_batches
     )
     module = SurrogateTraining(model, task, table, val, lr=options.lr, seed=options.seed)
-    history, last = History(on_epoch), folder / "last.ckpt"
-    best = ModelCheckpoint(
-        dirpath=folder,
-        filename="best",
-        monitor=MONITOR,
-        auto_insert_metric_name=False,
-        enable_version_counter=False,
-        save_on_train_epoch_end=False,  # right after validation: last.ckpt, which comes later, then knows of it
-    )
-    stopping = EarlyStopping(MONITOR, patience=options.patience or 10**9, check_finite=False)
-    timer = Timer(timedelta(minutes=options.max_minutes) if options.max_minutes else None, verbose=False)
+    watch = _Watch(options, folder, on_epoch)
+    last = folder / LAST
     checkpoint = last if resume and last.exists() else None
     with _quiet():
+        # The order matters: last.ckpt must hold what the callbacks before it know of this epoch.
         trainer = _trainer(
-            options, folder, [SetEpoch(loader), stopping, timer, *callbacks(), history, SaveLast(last), best]
+            options, folder, [SetEpoch(loader), *watch.callbacks, *callbacks(), SaveLast(last)]
         )
         try:
             trainer.fit(module, loader, val_dataloaders=[[0]], ckpt_path=checkpoint, weights_only=True)
@@ -133,17 +130,71 @@ def fit(
                     f"{checkpoint} was made by another network; resume with the settings of that run"
                 ) from error
             raise
-    if history.diverged and not (best.best_model_score is not None and best.best_model_score < ERROR_CEILING):
-        raise ModelError("training diverged: the loss is not a number; lower settings.lr or settings.unroll")
-    load_weights(model, Path(best.best_model_path))
-    assert best.best_model_score is not None
-    return FitResult(
-        best_epoch=_best_epoch(history.rows),
-        best_error=float(best.best_model_score),
-        stopped_by=_reason(history, stopping, timer, options),
-        seconds=timer.time_elapsed() or time.monotonic() - started,
-        history=history.rows,
-    )
+    result = watch.result(options)
+    load_weights(model, folder / BEST)
+    # Not strict JSON: the loss of a training that diverged may be NaN, and only this module reads the file.
+    write_text(folder / RESULT, json.dumps({"options": asdict(options), "result": asdict(result)}))
+    return result
+
+
+class _Watch:
+    """The callbacks that know how training goes, and what they have to say in the end."""
+
+    def __init__(self, options: FitOptions, folder: Path, on_epoch: OnEpoch) -> None:
+        self.history = History(on_epoch)
+        self.best = ModelCheckpoint(
+            dirpath=folder,
+            filename=BEST.removesuffix(".ckpt"),
+            monitor=MONITOR,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,  # right after validation, so that last.ckpt, written later, knows of it
+        )
+        self.stopping = EarlyStopping(MONITOR, patience=options.patience or 10**9, check_finite=False)
+        limit = timedelta(minutes=options.max_minutes) if options.max_minutes else None
+        self.timer = Timer(limit, verbose=False)
+
+    @property
+    def callbacks(self) -> list[pl.Callback]:
+        return [self.stopping, self.timer, self.history, self.best]
+
+    def result(self, options: FitOptions) -> FitResult:
+        """
+        Raises:
+            ModelError: the loss became NaN before there was anything to keep.
+        """
+        score = self.best.best_model_score
+        if score is None or (self.history.diverged and not score < ERROR_CEILING):
+            raise ModelError(
+                "training diverged: the loss is not a number; lower settings.lr or settings.unroll"
+            )
+        rows = self.history.rows
+        best = min(rows, key=lambda row: row.get(MONITOR, float("inf")))
+        return FitResult(
+            best_epoch=int(best["epoch"]),
+            best_error=float(score),
+            stopped_by=self._reason(options),
+            seconds=self.timer.time_elapsed(),
+            history=rows,
+        )
+
+    def _reason(self, options: FitOptions) -> str:
+        if self.history.diverged:
+            return "the loss became NaN; the best epoch before is kept"
+        if options.max_minutes and (self.timer.time_remaining() or 0.0) <= 0:
+            return f"settings.max_minutes ({options.max_minutes:g})"
+        if self.stopping.stopped_epoch:
+            return f"no better validation rollout in {options.patience} epochs"
+        return f"settings.epochs ({options.epochs})"
+
+
+def _finished(folder: Path, options: FitOptions) -> FitResult | None:
+    """The result of a training that ended under the same options: a run killed after it need not train again."""
+    try:
+        recorded = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return FitResult(**recorded["result"]) if recorded["options"] == asdict(options) else None
 
 
 def load_weights(model: Model, checkpoint: Path) -> None:
@@ -190,17 +241,3 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             lightning_log.setLevel(level)
-
-
-def _best_epoch(rows: list[dict[str, float]]) -> int:
-    return int(min(rows, key=lambda row: row.get(MONITOR, float("inf")))["epoch"])
-
-
-def _reason(history: History, stopping: EarlyStopping, timer: Timer, options: FitOptions) -> str:
-    if history.diverged:
-        return "the loss became NaN; the best epoch before is kept"
-    if options.max_minutes and (timer.time_remaining() or 0.0) <= 0:
-        return f"settings.max_minutes ({options.max_minutes:g})"
-    if stopping.stopped_epoch:
-        return f"no better validation rollout in {options.patience} epochs"
-    return f"settings.epochs ({options.epochs})"

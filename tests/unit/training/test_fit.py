@@ -110,11 +110,12 @@ def test_killed_and_resumed_is_the_same_as_straight(tmp_path: Path, step: int) -
     assert result.epochs == 3
 
 
-def test_a_finished_run_resumes_to_itself(tmp_path: Path) -> None:
-    model, result = train(tmp_path)
-    again, repeated = train(tmp_path, resume=True)
+@pytest.mark.parametrize("options", [{}, {"epochs": 50, "lr": 1e-12, "patience": 2}])
+def test_a_finished_run_resumes_to_itself(tmp_path: Path, options: dict[str, Any]) -> None:
+    model, result = train(tmp_path, **options)
+    again, repeated = train(tmp_path, resume=True, callbacks=lambda: [Kill(0)], **options)  # no step is made
     assert same(model.state_dict(), again.state_dict())
-    assert repeated.best_error == result.best_error
+    assert repeated == result
 
 
 def test_more_epochs_go_on_from_the_last(tmp_path: Path) -> None:
