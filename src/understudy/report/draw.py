@@ -6,13 +6,16 @@ alone, without pyplot, which would keep every figure alive.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
+from matplotlib import font_manager, rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -159,9 +162,29 @@ def label(curves: Curves, i: int, most: int) -> str:
     return f"{name} [{unit}]" if unit else name
 
 
+# Families with Japanese, Chinese and Korean letters, as they come with the usual systems.
+_EAST_ASIAN = (
+    "Noto Sans CJK JP", "Noto Sans JP", "IPAGothic", "IPAPGothic", "IPAexGothic", "TakaoGothic", "Hiragino Sans",
+    "Yu Gothic", "Meiryo", "MS Gothic", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Malgun Gothic",
+)  # fmt: skip
+
+
+@cache
+def _families() -> list[str]:
+    """The usual font, and behind it one that has the letters which it lacks, where one is installed."""
+    installed = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *[name for name in _EAST_ASIAN if name in installed][:1]]
+
+
 @contextmanager
-def quiet() -> Iterator[None]:
-    """A name in a script that the font lacks is drawn as boxes; that is worth no warning for each figure."""
-    with warnings.catch_warnings():
+def lettering() -> Iterator[None]:
+    """Fonts for names in any script; a letter that none of them has is a box, worth no warning a figure."""
+    font_log = logging.getLogger("matplotlib.font_manager")  # says so for every weight that a font lacks
+    level = font_log.level
+    font_log.setLevel(logging.ERROR)
+    with warnings.catch_warnings(), rc_context({"font.family": _families()}):
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")
-        yield
+        try:
+            yield
+        finally:
+            font_log.setLevel(level)

@@ -26,8 +26,8 @@ from understudy.report.draw import (
     SignalPlot,
     caption,
     label,
+    lettering,
     plain_numbers,
-    quiet,
     time_range,
 )
 from understudy.report.names import shorten
@@ -44,10 +44,11 @@ class SignalFigures:
     paths: tuple[Path, ...]
 
     def run(self) -> None:
-        page = _signal_page()
-        page.begin(self.curves)
-        for i, path in enumerate(self.paths):
-            page.write(self.curves, i, path)
+        with lettering():
+            page = _signal_page()
+            page.begin(self.curves)
+            for i, path in enumerate(self.paths):
+                page.write(self.curves, i, path)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Overview:
         return (self.path,)
 
     def run(self) -> None:
-        _overview_page(len(self.curves.names)).write(self.curves, self.path)
+        with lettering():
+            _overview_page(len(self.curves.names)).write(self.curves, self.path)
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,7 @@ class _SignalPage:
         """Paint what the signals of ``curves`` share."""
         self.plot.ax.set_xlim(*time_range(curves.time))
         self.plot.ax.set_xlabel(curves.time_label)
-        with quiet():
-            self.canvas.draw()
+        self.canvas.draw()
         self.shared = self.canvas.copy_from_bbox(self.figure.bbox)
 
     def write(self, curves: Curves, i: int, path: Path) -> None:
@@ -133,9 +134,8 @@ class _SignalPage:
         self.numbers.set_text(caption(curves, i))
         self.plot.ax.set_ylabel(label(curves, i, 34))
         self.canvas.restore_region(self.shared)
-        with quiet():
-            for artist in self.own:
-                self.figure.draw_artist(artist)
+        for artist in self.own:
+            self.figure.draw_artist(artist)
         _save(self.canvas, path)
 
 
@@ -184,8 +184,7 @@ class _OverviewPage:
             strip.ax.set_xlabel(curves.time_label if i >= len(self.plots) - self.columns else "", size=7.5)
         note = f" · rollout diverged at {curves.divergence}" if curves.divergence else ""
         self.title.set_text(f"{shorten(curves.case, 50)}{note}")
-        with quiet():
-            self.canvas.draw()
+        self.canvas.draw()
         _save(self.canvas, path)
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from understudy.report.draw import Palette, quiet
+from understudy.report.draw import Palette, lettering
 
 # Matplotlib knows no CSS variables, so figures are drawn in stand-in colours that are replaced afterwards.
 THEMED = Palette("#010101", "#010102", "#010103", "#010104", "#010105", "#010106")
@@ -48,7 +48,7 @@ class Svgs:
         for axes in figure.axes:
             axes.patch.set_visible(False)
         buffer = io.StringIO()
-        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "report"}), quiet():
+        with rc_context({"svg.fonttype": "none", "svg.hashsalt": "report"}), lettering():
             figure.savefig(buffer, format="svg", metadata={"Date": None})
         text = buffer.getvalue()
         text = text[text.index("<svg") :]
