@@ -15,8 +15,10 @@ from torch import Tensor
 
 from understudy.core.model import Model
 
-# Rows x cases between two calls of the progress function: often enough for a bar, rare enough to be free.
+# Predictions between two calls of the progress function: often enough for a bar, rare enough to be free.
 _REPORT_EVERY = 50
+# Controls of so many predictions are embedded at once: large products instead of many small ones, little memory.
+_PREDICTIONS_A_STRETCH = 32
 
 
 @torch.inference_mode()
@@ -48,15 +50,19 @@ def rollout(
     predicted = padded.new_empty(*padded.shape[:2], sizes.n_predicted)
     state = model.net.begin(model.scaler(histories[order].to(device)))
     running = len(order)
+    stretch = _PREDICTIONS_A_STRETCH * sizes.out_len
+    embedded = padded
     for first in range(0, lengths[0], sizes.out_len):
         while lengths[running - 1] <= first:
             running -= 1
         if running < len(state):
             state = state[:running]
-        control = padded[:running, first : first + sizes.out_len]
-        y = model.net.predict(state, control)
-        predicted[:running, first : first + sizes.out_len] = y
-        state = model.net.push(state, torch.cat([control, y], dim=-1))
+        if first % stretch == 0:
+            embedded = model.net.embed_control(padded[:running, first : first + stretch])
+        rows, within = slice(first, first + sizes.out_len), first % stretch
+        y = model.net.predict(state, embedded[:running, within : within + sizes.out_len])
+        predicted[:running, rows] = y
+        state = model.net.push(state, torch.cat([padded[:running, rows], y], dim=-1))
         if on_progress is not None and first // sizes.out_len % _REPORT_EVERY == 0:
             on_progress(first, lengths[0])
     physical = model.scaler.undo(predicted, first=sizes.n_controls).cpu()

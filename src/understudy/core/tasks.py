@@ -121,14 +121,15 @@ class Rollout:
         state = model.net.begin(past)
         losses = []
         steps = 1 + self.fed_back(epoch)
+        asked = rows[:, self.in_len : self.in_len + steps * self.out_len]
+        embedded = model.net.embed_control(asked[..., :n_controls])
         for step in range(steps):
-            first = self.in_len + step * self.out_len
-            asked = rows[:, first : first + self.out_len]
-            control, truth = asked[..., :n_controls], asked[..., n_controls:]
-            y = model.net.predict(state, control)
-            losses.append(criterion(y, truth))
+            part = slice(step * self.out_len, (step + 1) * self.out_len)
+            y = model.net.predict(state, embedded[:, part])
+            losses.append(criterion(y, asked[:, part, n_controls:]))
             if step + 1 < steps:
-                state = model.net.push(state, torch.cat([control, y.to(control.dtype)], dim=-1))
+                happened = torch.cat([asked[:, part, :n_controls], y.to(asked.dtype)], dim=-1)
+                state = model.net.push(state, happened)
         return torch.stack(losses).mean()
 
     def free_run(

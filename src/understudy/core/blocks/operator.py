@@ -26,7 +26,7 @@ class BranchHead(nn.Module):
         self.branch = mlp(n_controls, branch_dim, branch_depth, n_predicted * width)
         self.bias = nn.Parameter(torch.zeros(n_predicted))
 
-    def forward(self, trunk: Tensor, control: Tensor) -> Tensor:
-        """``trunk`` (B, O, N·W) and ``control`` (B, O, C) to (B, O, N)."""
-        product: Tensor = trunk * self.branch(control)
+    def forward(self, trunk: Tensor, branch: Tensor) -> Tensor:
+        """``trunk`` and ``branch``, the branch of the controls, both (B, O, N·W), to (B, O, N)."""
+        product = trunk * branch
         return product.reshape(*product.shape[:2], -1, self.width).sum(-1) + self.bias

@@ -28,10 +28,11 @@ class Sizes(NamedTuple):
 class WindowNet(nn.Module):
     """Predicts rows k … k+O-1 from rows k-L … k-1 (all signals) and the controls of rows k … k+O-1.
 
-    A subclass gives two halves: :meth:`embed`, which looks at each past row by itself, and :meth:`predict`,
-    which looks at the embedded window and the controls. In a rollout a row is embedded once, when it
-    happens, and stays in the window for L steps; the state of a rollout is that embedded window ``(B, L, E)``.
-    Networks with a recurrent state override :meth:`begin` and :meth:`push` instead.
+    A subclass gives three parts: :meth:`embed` looks at each past row by itself, :meth:`embed_control` at each
+    control by itself, and :meth:`predict` at the embedded window and the embedded controls. In a rollout a
+    row is embedded once, when it happens, and stays in the window for L steps; the controls, known in
+    advance, are embedded many rows at once. The state of a rollout is the embedded window ``(B, L, E)``;
+    networks with a recurrent state override :meth:`begin` and :meth:`push` instead.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -42,8 +43,12 @@ class WindowNet(nn.Module):
         """Rows ``(B, K, F)`` one by one to ``(B, K, E)``; by default as they are."""
         return rows
 
+    def embed_control(self, control: Tensor) -> Tensor:
+        """Controls ``(B, K, C)`` row by row to ``(B, K, G)``; by default as they are."""
+        return control
+
     def predict(self, state: Tensor, control: Tensor) -> Tensor:
-        """State and the controls ``(B, O, C)`` of the asked rows to ``(B, O, N)``."""
+        """State and the embedded controls ``(B, O, G)`` of the asked rows to ``(B, O, N)``."""
         raise NotImplementedError
 
     def begin(self, past: Tensor) -> Tensor:
@@ -56,4 +61,4 @@ class WindowNet(nn.Module):
 
     def forward(self, past: Tensor, control: Tensor) -> Tensor:
         """``past`` (B, L, F) and ``control`` (B, O, C) to (B, O, N)."""
-        return self.predict(self.begin(past), control)
+        return self.predict(self.begin(past), self.embed_control(control))

@@ -49,6 +49,9 @@ class DeepONet(WindowNet):
     def embed(self, rows: Tensor) -> Tensor:
         return self.trunk(rows)  # type: ignore[no-any-return]
 
+    def embed_control(self, control: Tensor) -> Tensor:
+        return self.head.branch(control)  # type: ignore[no-any-return]
+
     def predict(self, state: Tensor, control: Tensor) -> Tensor:
         return self.head(_last(state, self.sizes.out_len), control)  # type: ignore[no-any-return]
 
@@ -74,6 +77,9 @@ class DeepOLSTM(WindowNet):
         self.head = BranchHead(
             sizes.n_controls, sizes.n_predicted, branch_depth=branch_depth, branch_dim=branch_dim, width=width
         )
+
+    def embed_control(self, control: Tensor) -> Tensor:
+        return self.head.branch(control)  # type: ignore[no-any-return]
 
     def predict(self, state: Tensor, control: Tensor) -> Tensor:
         hidden, _ = self.lstm(state)
@@ -114,6 +120,9 @@ class DeepOTransformer(WindowNet):
 
     def embed(self, rows: Tensor) -> Tensor:
         return self.embedding(rows)  # type: ignore[no-any-return]
+
+    def embed_control(self, control: Tensor) -> Tensor:
+        return self.head.branch(control)  # type: ignore[no-any-return]
 
     def predict(self, state: Tensor, control: Tensor) -> Tensor:
         tokens = self.emb_dropout(state + self.positions)

@@ -32,8 +32,11 @@ class LSTM(WindowNet):
     def embed(self, rows: Tensor) -> Tensor:
         return self.past_embedding(rows)  # type: ignore[no-any-return]
 
+    def embed_control(self, control: Tensor) -> Tensor:
+        return self.control_embedding(control)  # type: ignore[no-any-return]
+
     def predict(self, state: Tensor, control: Tensor) -> Tensor:
-        hidden, _ = self.lstm(torch.cat([state, self.control_embedding(control)], dim=1))
+        hidden, _ = self.lstm(torch.cat([state, control], dim=1))
         return self.head(hidden[:, -control.shape[1] :])  # type: ignore[no-any-return]
 
 
@@ -65,6 +68,9 @@ class Transformer(WindowNet):
     def embed(self, rows: Tensor) -> Tensor:
         return self.past_embedding(rows)  # type: ignore[no-any-return]
 
+    def embed_control(self, control: Tensor) -> Tensor:
+        return self.control_embedding(control)  # type: ignore[no-any-return]
+
     def predict(self, state: Tensor, control: Tensor) -> Tensor:
-        tokens = torch.cat([state, self.control_embedding(control)], dim=1) + self.positions
+        tokens = torch.cat([state, control], dim=1) + self.positions
         return self.head(self.encoder(self.emb_dropout(tokens), self.sizes.out_len))  # type: ignore[no-any-return]
