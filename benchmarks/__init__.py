@@ -1,0 +1,1 @@
+"""Benchmarks against a plain implementation of the way the reference system works; see README.md."""
