@@ -186,7 +186,7 @@ def main() -> None:
     page = [
         "# Real data",
         "",
-        "Made by `python -m benchmarks.real_data`.",
+        f"Made by `{' '.join(['python -m benchmarks.real_data', *sys.argv[1:]])}`.",
         "",
         *(f"- {k}: {v}" for k, v in surroundings().items()),
         "",
