@@ -22,7 +22,7 @@ from understudy.cae.header import Header
 from understudy.cae.rows import Doubles, Integers, arrow_columns
 
 Bytes = NDArray[np.uint8]
-_CHUNK_BYTES = 1 << 18  # stays in the processor's cache from one test to the next
+_CHUNK_BYTES = 1 << 20  # near the processor, and large enough that threads seldom wait for each other
 _TIME_BYTES = 24  # a time stamp and its delimiter fit
 _MARGIN = 3  # before a line: the end of the last cell of the line before, and up to two bytes of line end
 _NEWLINE, _RETURN, _BLANK = 10, 13, 32
