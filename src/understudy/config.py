@@ -186,7 +186,7 @@ def build(cfg: DictConfig, folder: Path) -> Plan:
 
 
 def _dataset(node: DictConfig) -> tuple[Dataset, str]:
-    """The dataclass of the data set called ``node.name``, its fields checked against their types."""
+    """The dataclass of the data set called ``node.name``, its fields checked, and what to call it in a report."""
     known = {name: schema for domain in domains().values() for name, schema in domain.datasets.items()}
     name = str(node.get("name", ""))
     if name not in known:
@@ -194,7 +194,8 @@ def _dataset(node: DictConfig) -> tuple[Dataset, str]:
             f"no data set is called {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
         )
     dataset: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(known[name]), node))
-    return dataset, name
+    source = getattr(dataset, "path", None)  # a folder's own name says more than "csv"
+    return dataset, Path(source).expanduser().resolve().stem if source else name
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
