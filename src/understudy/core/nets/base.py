@@ -6,6 +6,7 @@ F = C + N all signals. Networks see scaled values; :class:`understudy.core.model
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -25,7 +26,7 @@ class Sizes(NamedTuple):
         return self.n_controls + self.n_predicted
 
 
-class WindowNet(nn.Module):
+class WindowNet(nn.Module, ABC):
     """Predicts rows k … k+O-1 from rows k-L … k-1 (all signals) and the controls of rows k … k+O-1.
 
     A subclass gives three parts: :meth:`embed` looks at each past row by itself, :meth:`embed_control` at each
@@ -47,9 +48,9 @@ class WindowNet(nn.Module):
         """Controls ``(B, K, C)`` row by row to ``(B, K, G)``; by default as they are."""
         return control
 
+    @abstractmethod
     def predict(self, state: Tensor, control: Tensor) -> Tensor:
         """State and the embedded controls ``(B, O, G)`` of the asked rows to ``(B, O, N)``."""
-        raise NotImplementedError
 
     def begin(self, past: Tensor) -> Tensor:
         """The state after the measured rows ``past`` (B, L, F)."""
