@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from understudy.cae.simulate.refrigerant import circuit as c
+from understudy.cae.simulate.refrigerant import layout as c
+from understudy.cae.simulate.refrigerant.circuit import slopes, stored
 from understudy.cae.simulate.refrigerant.compiled import compiled
 from understudy.cae.simulate.refrigerant.control import (
     M_INTEGRAL,
@@ -18,13 +19,11 @@ from understudy.cae.simulate.refrigerant.control import (
     applied_speed,
     follow,
 )
-from understudy.cae.simulate.refrigerant.fluid import Fluid
+from understudy.cae.simulate.refrigerant.fluid import Floats, Fluid
 from understudy.cae.simulate.refrigerant.integrate import Space, advance, space
 from understudy.cae.simulate.refrigerant.parameters import Circuit
 from understudy.cae.simulate.refrigerant.properties import saturation, thermal_state
 from understudy.cae.simulate.refrigerant.signals import measure
-
-Floats = NDArray[np.float64]
 
 N_INPUTS = 15  # controls of the larger variant; the smaller one holds the last six at their defaults
 DEFAULTS = (0.0, 25.0, 2.0, 25.0, 0.08, 8.0, 25.0, 20.0, 20.0, 40.0, 0.0, 0.0, 25.0, 0.0, 0.0)
@@ -86,19 +85,19 @@ def simulate(
     balance = np.zeros((n, 2))  # external power in, and turned over
     before = round(course.warm_up / step)
     steps = 0
-    c.slopes(fluid, circuit, y, u, working.work, working.k[0], working.notes)
+    slopes(fluid, circuit, y, u, working.work, working.k[0], working.notes)
     if before:
         still = np.repeat(course.requests[:1], before + 1, axis=0)
         scratch = [np.zeros((before + 1, columns)) for columns in (N_INPUTS, outputs.shape[1], 2)]
         steps = _run(fluid, circuit, y, u, still, manual, memory, step, tolerance, longest, working, *scratch)
         if steps < 0:
             return None
-    mass, energy = c.stored(fluid, circuit, y)
+    mass, energy = stored(fluid, circuit, y)
     more = _run(fluid, circuit, y, u, course.requests, manual, memory, step, tolerance, longest, working,
                 controls, outputs, balance)  # fmt: skip
     if more < 0 or not np.isfinite(outputs).all():
         return None
-    mass_after, energy_after = c.stored(fluid, circuit, y)
+    mass_after, energy_after = stored(fluid, circuit, y)
     gained = float(np.trapezoid(balance[:, 0], dx=step))
     turned = max(float(np.trapezoid(balance[:, 1], dx=step)), 1.0)
     return Trace(
@@ -133,7 +132,7 @@ def at_rest(fluid: Fluid, circuit: Circuit, u: Floats) -> Floats:
         y[at + n : at + 2 * n] = t + c.ZERO_C
         at += 2 * n
     y[c.H_ACCUMULATOR] = sat.h_v
-    wanted = circuit.charge - (c.stored(fluid, circuit, y)[0] - circuit.accumulator / sat.v_v)
+    wanted = circuit.charge - (stored(fluid, circuit, y)[0] - circuit.accumulator / sat.v_v)
     y[c.H_ACCUMULATOR] = brentq(
         lambda h: circuit.accumulator * thermal_state(fluid, sat, h)[1] - wanted, sat.h_l - 5e3, sat.h_v
     )

@@ -6,14 +6,9 @@ what was asked for, is the recorded control.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from understudy.cae.simulate.refrigerant.compiled import compiled
+from understudy.cae.simulate.refrigerant.fluid import Floats
 from understudy.cae.simulate.refrigerant.parameters import Protection, Superheat
-
-Floats = NDArray[np.float64]
-
 
 # Memory of the controllers: speed limit, seconds until restart, then for each valve its integral and its sensor.
 M_LIMIT, M_OFF, M_INTEGRAL, M_SENSOR = 0, 1, 2, 4

@@ -90,7 +90,7 @@ def load_fluid(name: str) -> Fluid:
 
 def _read(path: Path) -> Fluid | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             values: dict[str, Any] = {
                 key: float(file[key]) if file[key].ndim == 0 else np.ascontiguousarray(file[key])
                 for key in Fluid._fields

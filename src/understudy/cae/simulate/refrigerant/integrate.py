@@ -9,23 +9,20 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from understudy.cae.simulate.refrigerant.circuit import (
+from understudy.cae.simulate.refrigerant.circuit import slopes
+from understudy.cae.simulate.refrigerant.compiled import compiled
+from understudy.cae.simulate.refrigerant.fluid import Floats, Fluid
+from understudy.cae.simulate.refrigerant.layout import (
     FIRST_CELL,
     N_NOTES,
     P_LOW,
     RPM,
     X_MASS,
     n_states,
-    slopes,
     working_space,
 )
-from understudy.cae.simulate.refrigerant.compiled import compiled
-from understudy.cae.simulate.refrigerant.fluid import Fluid
 from understudy.cae.simulate.refrigerant.parameters import Circuit
-
-Floats = NDArray[np.float64]
 
 SHORTEST = 1e-6  # s; a step that must be shorter has left the model's domain
 SCALE_MASS = 2e-5  # kg

@@ -35,7 +35,7 @@ class Compressor(NamedTuple):
     shell: float = 4500.0  # J/K
     to_shell: float = 6.0  # W/K, from the discharged gas
     to_air: float = 14.0  # W/K, from the shell to the ambient air
-    friction: float = 0.25  # N·m
+    friction: float = 0.12  # N·m
     suction_drop: float = 3.0e8  # as Exchanger.drop
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from understudy.cae.simulate.refrigerant import circuit as c
+from understudy.cae.simulate.refrigerant import layout as c
 from understudy.cae.simulate.refrigerant.compiled import compiled
-from understudy.cae.simulate.refrigerant.fluid import Fluid
+from understudy.cae.simulate.refrigerant.fluid import Floats, Fluid
 from understudy.cae.simulate.refrigerant.parameters import REFRIG_ONLY, STEP2, Circuit
 from understudy.cae.simulate.refrigerant.properties import saturation, thermal_state
 from understudy.core.spec import DataSpec, Role, Signal
 from understudy.errors import ConfigError, did_you_mean
-
-Floats = NDArray[np.float64]
 
 CONTROLS = (
     ("Comp_rpm", "rpm"),

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from understudy.cae.simulate.excitation import Channel
 from understudy.cae.simulate.refrigerant.case import DEFAULTS, N_REQUESTS, R_DITHER, R_TARGET, Course
-from understudy.cae.simulate.refrigerant.circuit import (
+from understudy.cae.simulate.refrigerant.fluid import Floats
+from understudy.cae.simulate.refrigerant.layout import (
     U_CHILLER_VALVE,
     U_CONDENSER_T,
     U_EVAPORATOR_T,
@@ -20,7 +20,6 @@ from understudy.cae.simulate.refrigerant.circuit import (
 from understudy.cae.simulate.refrigerant.signals import N_CONTROLS
 from understudy.errors import ConfigError, did_you_mean
 
-Floats = NDArray[np.float64]
 Suite = Callable[[np.random.Generator, str, int, float], Course]
 
 # Ranges of the training cases, slew rates per second. The valves are under control and have none of their own.
