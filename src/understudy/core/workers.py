@@ -93,6 +93,11 @@ class Worker:
         self._process.start()
         theirs.close()  # the worker's death then closes the pipe
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can be given another task."""
+        return self._process.exitcode is None
+
     def send(self, argument: Any) -> None:
         with suppress(OSError):  # dead already: receive tells
             self._connection.send(argument)

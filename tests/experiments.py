@@ -1,0 +1,43 @@
+"""Experiments for tests of campaigns: quick, and failing in every way when told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from understudy.cae.simulate.experiment import CaseFailed, Simulated
+from understudy.core.spec import DataSpec, Role, Signal
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A random walk; the first draw of a case fails if it begins below ``fails``, dies if below ``dies``.
+
+    ``stop_in`` kills the process that runs the campaign when that file is missing and case ``stop_at`` begins.
+    """
+
+    rows: int = 30
+    fails: float = 0.0
+    dies: float = 0.0
+    always: bool = False
+    may_crash: bool = False
+
+    @property
+    def spec(self) -> DataSpec:
+        return DataSpec((Signal("u", "V", Role.CONTROL), Signal("y", "m", Role.TARGET)), step=0.5)
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "walk", **asdict(self)}
+
+    def run(self, rng: np.random.Generator) -> Simulated:
+        first = rng.random()
+        if first < self.dies:
+            os.kill(os.getpid(), signal.SIGABRT)
+        if self.always or first < self.fails:
+            raise CaseFailed("it diverged")
+        u = rng.random(self.rows + int(rng.integers(5)))
+        return Simulated(np.stack([u, np.cumsum(u)], axis=1), {"first": round(float(first), 3)})
