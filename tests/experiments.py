@@ -15,15 +15,12 @@ from understudy.core.spec import DataSpec, Role, Signal
 
 @dataclass(frozen=True)
 class Walk:
-    """A random walk; the first draw of a case fails if it begins below ``fails``, dies if below ``dies``.
-
-    ``stop_in`` kills the process that runs the campaign when that file is missing and case ``stop_at`` begins.
-    """
+    """A random walk. A draw that begins with a number below ``fails`` fails, below ``dies`` ends its process."""
 
     rows: int = 30
     fails: float = 0.0
     dies: float = 0.0
-    always: bool = False
+    infinite: bool = False
     may_crash: bool = False
 
     @property
@@ -37,7 +34,15 @@ class Walk:
         first = rng.random()
         if first < self.dies:
             os.kill(os.getpid(), signal.SIGABRT)
-        if self.always or first < self.fails:
+        if first < self.fails:
             raise CaseFailed("it diverged")
         u = rng.random(self.rows + int(rng.integers(5)))
-        return Simulated(np.stack([u, np.cumsum(u)], axis=1), {"first": round(float(first), 3)})
+        y = np.full_like(u, np.inf) if self.infinite else np.cumsum(u)
+        return Simulated(np.stack([u, y], axis=1), {"first": round(float(first), 3)})
+
+
+class Unready(Walk):
+    """Cannot be unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("this is no number",)
