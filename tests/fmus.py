@@ -42,16 +42,17 @@ UNUSED = {
         GetTypesPlatform GetVersion SerializeFMUstate SerializedFMUstateSize SetDebugLogging SetFMUstate
         SetRealInputDerivatives SetString""",
     3: """GetVersion SetDebugLogging InstantiateModelExchange InstantiateScheduledExecution EnterEventMode
-        GetFloat32 GetInt8 GetUInt8 GetInt16 GetUInt16 GetUInt32 GetInt64 GetUInt64 GetString GetBinary GetClock SetFloat32
-        SetInt8 SetUInt8 SetInt16 SetUInt16 SetUInt32 SetInt64 SetUInt64 SetString SetBinary SetClock
-        GetNumberOfVariableDependencies GetVariableDependencies GetFMUState SetFMUState FreeFMUState
-        SerializedFMUStateSize SerializeFMUState DeserializeFMUState GetDirectionalDerivative GetAdjointDerivative
-        EnterConfigurationMode ExitConfigurationMode GetIntervalDecimal GetIntervalFraction GetShiftDecimal
-        GetShiftFraction SetIntervalDecimal SetIntervalFraction SetShiftDecimal SetShiftFraction
-        EvaluateDiscreteStates UpdateDiscreteStates EnterContinuousTimeMode CompletedIntegratorStep SetTime
-        SetContinuousStates GetContinuousStateDerivatives GetEventIndicators GetContinuousStates
-        GetNominalsOfContinuousStates GetNumberOfEventIndicators GetNumberOfContinuousStates EnterStepMode
-        GetOutputDerivatives ActivateModelPartition""",
+        GetFloat32 GetInt8 GetUInt8 GetInt16 GetUInt16 GetUInt32 GetInt64 GetUInt64 GetString GetBinary
+        GetClock SetFloat32 SetInt8 SetUInt8 SetInt16 SetUInt16 SetUInt32 SetInt64 SetUInt64 SetString
+        SetBinary SetClock GetNumberOfVariableDependencies GetVariableDependencies GetFMUState
+        SetFMUState FreeFMUState SerializedFMUStateSize SerializeFMUState DeserializeFMUState
+        GetDirectionalDerivative GetAdjointDerivative EnterConfigurationMode ExitConfigurationMode
+        GetIntervalDecimal GetIntervalFraction GetShiftDecimal GetShiftFraction SetIntervalDecimal
+        SetIntervalFraction SetShiftDecimal SetShiftFraction EvaluateDiscreteStates UpdateDiscreteStates
+        EnterContinuousTimeMode CompletedIntegratorStep SetTime SetContinuousStates
+        GetContinuousStateDerivatives GetEventIndicators GetContinuousStates
+        GetNominalsOfContinuousStates GetNumberOfEventIndicators GetNumberOfContinuousStates
+        EnterStepMode GetOutputDerivatives ActivateModelPartition""",
 }
 
 MODEL = r"""

@@ -96,13 +96,8 @@ def run_campaign(
 
 
 def _check(n_cases: int, seed: int, file_format: str, n_workers: int | None, max_attempts: int) -> None:
-    least = (
-        ("cases", n_cases, 1),
-        ("seed", seed, 0),
-        ("workers", n_workers, 1),
-        ("attempts", max_attempts, 1),
-    )
-    for what, number, bound in least:
+    least = {"n_cases": (n_cases, 1), "seed": (seed, 0), "n_workers": (n_workers, 1)}
+    for what, (number, bound) in {**least, "max_attempts": (max_attempts, 1)}.items():
         if number is not None and number < bound:
             raise ConfigError(f"{what} must be at least {bound}, not {number}")
     if file_format not in STORES:
