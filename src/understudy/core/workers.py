@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import parent_process
+from multiprocessing import parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
@@ -59,16 +60,32 @@ def _nameless_main() -> Iterator[None]:
         vars(main).update(kept)
 
 
-def settle() -> None:
-    """In a worker: leave Ctrl-C to the parent, and do not outlive it."""
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back while a process is started: it inherits that, and is not interrupted before it settles."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which starting would do otherwise, and which lets Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def settle(scratch: Path | None = None) -> None:
+    """In a worker: leave Ctrl-C to the parent, and do not outlive it; ``scratch`` goes with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=_follow_parent, args=(scratch,), daemon=True).start()
 
 
-def _follow_parent() -> None:
+def _follow_parent(scratch: Path | None) -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
         os._exit(1)
 
 
@@ -90,7 +107,8 @@ class Worker:
         self._connection, theirs = Context().Pipe()
         self._ready = False
         self._process = _Process(target=_serve, args=(theirs, task, scratch), daemon=True)
-        self._process.start()
+        with _no_interrupts():
+            self._process.start()
         theirs.close()  # the worker's death then closes the pipe
 
     @property
@@ -152,7 +170,7 @@ def _ending(status: int | None) -> str:
 
 
 def _serve(connection: Connection, task: Callable[[Any], Any], scratch: Path) -> None:
-    settle()
+    settle(scratch)
     tempfile.tempdir = str(scratch)
     connection.send((_READY, None))
     while True:
