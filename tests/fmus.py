@@ -63,7 +63,7 @@ MODEL = r"""
 #include <stdlib.h>
 #include <string.h>
 
-enum { INSTANTIATED, INITIALIZING, STEPPING, TERMINATED, BROKEN };
+enum { INSTANTIATED, INITIALIZING, STEPPING, TERMINATED, BROKEN, DEAD };
 enum { OK = 0, ERROR = 3, FATAL = 4 };
 typedef struct {
     double real[11];
@@ -87,7 +87,7 @@ static int broken(Lag *m, int status, const char *what) {
     char text[700];
     snprintf(text, sizeof text, "%s in %s", what, m->folder);
     m->say(m->listener, text);
-    m->state = BROKEN;
+    m->state = status == FATAL ? DEAD : BROKEN;
     return status;
 }
 
@@ -98,7 +98,13 @@ static Lag *make(const char *folder) {
     return m;
 }
 
+static void end_of(Lag *m) {
+    if (m->state == DEAD) abort(); /* nothing may be called after a fatal error */
+    free(m);
+}
+
 static int reset(Lag *m) {
+    if (m->state == DEAD) abort();
     if (m->real[9] > 0) return broken(m, ERROR, "no reset");
     defaults(m);
     return OK;
@@ -174,7 +180,7 @@ void *fmi2Instantiate(const char *name, int type, const char *guid, const char *
     m->listener = c;
     return m;
 }
-void fmi2FreeInstance(Lag *m) { free(m); }
+void fmi2FreeInstance(Lag *m) { end_of(m); }
 int fmi2SetupExperiment(Lag *m, int has, double tolerance, double from, int stops, double stop) {
     m->time = from;
     return OK;
@@ -204,7 +210,7 @@ void *fmi3InstantiateCoSimulation(const char *name, const char *token, const cha
     m->listener = listener;
     return m;
 }
-void fmi3FreeInstance(Lag *m) { free(m); }
+void fmi3FreeInstance(Lag *m) { end_of(m); }
 int fmi3EnterInitializationMode(Lag *m, bool has, double tolerance, double from, bool stops, double stop) {
     return begin(m, from);
 }

@@ -145,8 +145,20 @@ def test_a_damaged_journal_costs_only_its_cases(tmp_path):
     journal = folder / ".campaign.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([*lines[:2], b"\xff{broken\n", b"{}\n", *lines[3:]]) + b'{"name": "case00')
-    assert made(folder).n_simulated == 3
+    with pytest.raises(CampaignStopped):
+        made(folder, on_progress=_stop_at(5))
+    assert made(folder).n_simulated == 1, "what follows a line that was cut short counts"
     assert contents(folder) == contents(whole)
+
+
+def test_half_written_files_of_a_killed_process_go(tmp_path, file_format):
+    with pytest.raises(CampaignStopped):
+        made(tmp_path / "a", file_format=file_format, on_progress=_stop_at(2))
+    for name in (".case0003.0123abcd.csv", ".manifest.0123abcd.json", ".cases.0123abcd.parquet"):
+        (tmp_path / "a" / name).write_text("half")
+    made(tmp_path / "a", file_format=file_format)
+    made(tmp_path / "b", file_format=file_format)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def _stop_at(wanted: int) -> object:

@@ -24,7 +24,7 @@ from understudy.cae.simulate.manifest import (
     file_sha256,
     verify,
 )
-from understudy.cae.simulate.stores import STORES, remove_halves
+from understudy.cae.simulate.stores import STORES
 from understudy.core.files import write_json
 from understudy.core.workers import n_cores
 from understudy.errors import ConfigError, DataError, UnderstudyError, did_you_mean
@@ -153,7 +153,6 @@ class _Run:
 
     def keep(self, journal: Journal) -> int:
         """Forget the cases whose files are not whole any more; how many are left."""
-        remove_halves(self.folder)
         kept = self.store.kept(self.folder, journal.records)
         journal.records = {record.name: record for record in kept}
         return len(kept)

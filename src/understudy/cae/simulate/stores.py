@@ -68,7 +68,7 @@ class CsvStore:
         return {}
 
     def tidy(self, folder: Path) -> None:
-        remove_halves(folder)
+        _remove_halves(folder)
 
 
 class ParquetStore:
@@ -109,7 +109,7 @@ class ParquetStore:
 
     def tidy(self, folder: Path) -> None:
         shutil.rmtree(folder / PARTS, ignore_errors=True)
-        remove_halves(folder)
+        _remove_halves(folder)
 
 
 STORES: dict[str, Store] = {"csv": CsvStore(), "parquet": ParquetStore()}
@@ -120,7 +120,7 @@ def values_sha256(values: Floats) -> str:
     return hashlib.sha256(np.ascontiguousarray(values, dtype="<f4").data).hexdigest()
 
 
-def remove_halves(folder: Path) -> None:
+def _remove_halves(folder: Path) -> None:
     """Remove temporary files of processes that were killed while they wrote."""
     for path in folder.iterdir():
         if _HALF.fullmatch(path.name):
