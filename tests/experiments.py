@@ -37,7 +37,7 @@ class Walk:
         if first < self.fails:
             raise CaseFailed("it diverged")
         u = rng.random(self.rows + int(rng.integers(5)))
-        y = np.full_like(u, np.inf) if self.infinite else np.cumsum(u)
+        y = np.full_like(u, 1e39) if self.infinite else np.cumsum(u)
         return Simulated(np.stack([u, y], axis=1), {"first": round(float(first), 3)})
 
 

@@ -61,7 +61,8 @@ class Draw:
             return Outcome(reason=str(failure))
         except Exception as error:
             return Outcome(reason=f"{type(error).__name__}: {error}")
-        values = np.ascontiguousarray(result.values, np.float32)
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, and no case
+            values = np.ascontiguousarray(result.values, np.float32)
         if values.ndim != 2 or values.shape[1] != len(spec.signals):
             raise DataError(
                 f"the experiment gave values of shape {values.shape} for {len(spec.signals)} signals"

@@ -111,7 +111,8 @@ class FmuExperiment:
             self._instance = FmuInstance(self._file)
         outputs = (*self._byproducts, *self._targets)
         y = self._instance.simulate(inputs, u, outputs, self.step, self._parameters)
-        values: NDArray[np.float32] = np.hstack([u, y]).astype(np.float32)
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, and no case
+            values: NDArray[np.float32] = np.hstack([u, y]).astype(np.float32)
         return Simulated(values)
 
     def __getstate__(self) -> dict[str, Any]:

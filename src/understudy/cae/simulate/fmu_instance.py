@@ -25,15 +25,16 @@ _LONGEST = 200
 class _Resources:
     """What has to be given back; apart from the instance, so that a finalizer can hold it."""
 
-    def __init__(self) -> None:
+    def __init__(self, major: int) -> None:
         self.folder = tempfile.mkdtemp(prefix="understudy-fmu-")
         self.slave: Any = None
+        self._free = f"fmi{major}FreeInstance"
 
     def free(self) -> None:
-        """Free the FMU, which unloads its library."""
+        """Free the FMU, but do not unload its library: few bear that, and a crash would be ours to explain."""
         slave, self.slave = self.slave, None
         if slave is not None:
-            slave.freeInstance()
+            getattr(slave, self._free)(slave.component)
 
     def close(self) -> None:
         self.free()
@@ -49,7 +50,7 @@ class FmuInstance:
     def __init__(self, file: FmuFile) -> None:
         self._file = file
         self._messages: list[str] = []
-        self._held = _Resources()
+        self._held = _Resources(file.major)
         self.close = weakref.finalize(self, self._held.close)
         library = fmpy()
         self._description = library.read_model_description(str(file.path), validate=False)
