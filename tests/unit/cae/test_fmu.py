@@ -224,6 +224,8 @@ def test_files_that_cannot_be_run_here(build, tmp_path):
         FmuExperiment(build.write(path, platform="amiga"))
     with pytest.raises(ConfigError, match="only for model exchange"):
         FmuExperiment(build.write(path, interface="ModelExchange"))
+    with pytest.raises(DataError, match=r"no number.*soon"):
+        FmuExperiment(build.write(path, experiment='<DefaultExperiment stopTime="soon"/>'))
     with pytest.raises(ConfigError, match="--seconds"):
         FmuExperiment(build.write(path, experiment=""))
     assert FmuExperiment(path, seconds=1.0).step == 0.1

@@ -117,7 +117,8 @@ class _Run:
         max_attempts: int,
         on_progress: OnProgress | None,
     ) -> None:
-        self.draw = Draw(experiment, folder, file_format, seed)
+        # Absolute: a model may change the working folder of its process.
+        self.draw = Draw(experiment, folder.absolute(), file_format, seed)
         self.folder = folder
         self.store = STORES[file_format]
         self.max_attempts = max_attempts

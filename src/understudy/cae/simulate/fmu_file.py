@@ -110,9 +110,15 @@ def read_fmu(path: Path) -> FmuFile:
     if description.coSimulation is None:
         raise ConfigError(f"{path}: only for model exchange; export it for co-simulation")
     _check_platform(path, files, description)
+    try:
+        return _described(path, description)
+    except ValueError as error:
+        raise DataError(f"{path}: the model description holds what is no number: {error}") from error
+
+
+def _described(path: Path, description: Any) -> FmuFile:
     usual = description.defaultExperiment
-    start = _number(getattr(usual, "startTime", None)) or 0.0
-    access = _ACCESS[description.fmiMajorVersion]
+    access = _ACCESS[int(description.fmiVersion[0])]
     variables = [
         _variable(v, access[v.type])
         for v in description.modelVariables
@@ -123,7 +129,7 @@ def read_fmu(path: Path) -> FmuFile:
         sha256=file_sha256(path),
         model=description.modelName,
         fmi=description.fmiVersion,
-        start=start,
+        start=_number(getattr(usual, "startTime", None)) or 0.0,
         stop=_number(getattr(usual, "stopTime", None)),
         step=_number(getattr(usual, "stepSize", None)),
         variables={v.name: v for v in variables},
@@ -132,7 +138,7 @@ def read_fmu(path: Path) -> FmuFile:
 
 def _check_platform(path: Path, files: list[str], description: Any) -> None:
     library = fmpy()
-    here = library.platform if description.fmiMajorVersion == 2 else library.platform_tuple
+    here = library.platform if description.fmiVersion.startswith("2") else library.platform_tuple
     name = f"{description.coSimulation.modelIdentifier}{library.sharedLibraryExtension}"
     if f"binaries/{here}/{name}" in files:
         return
