@@ -185,13 +185,9 @@ def _ingest_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", choices=["tanks"], help="two water tanks that overflow")
-    parser.add_argument("--cases", type=int, default=40, metavar="N", help="default 40")
-    parser.add_argument(
-        "--seconds", type=float, default=1200.0, metavar="S", help="length of a case, default 1200"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="K", help="default 0")
-    parser.add_argument("--out", metavar="FOLDER", required=True)
+    from understudy.cae.simulate.command import add_arguments
+
+    add_arguments(parser)
     parser.set_defaults(run=_command("simulate"))
 
 
@@ -219,7 +215,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "evaluate": ("compare a trained surrogate with cases", _evaluate_arguments),
     "predict": ("predict cases from their controls", _predict_arguments),
     "ingest": ("read a folder of CSV cases into one Parquet file", _ingest_arguments),
-    "simulate": ("make cases with a built-in experiment", _simulate_arguments),
+    "simulate": ("make cases with a built-in experiment or an FMU", _simulate_arguments),
     "config": ("show or check the configuration", _config_arguments),
     "ui": ("open MLflow's pages on the recorded runs", _ui_arguments),
     "completion": ("print a script that completes commands and keys", _completion_arguments),

@@ -197,20 +197,10 @@ def ingest(options: argparse.Namespace) -> None:
 
 
 def simulate(options: argparse.Namespace) -> None:
-    """Write the cases of the built-in experiment as CSV files in the reference's layout."""
-    from understudy.cae.simulate.tanks import simulate_tanks
-    from understudy.core.domain import domain
+    """Run an experiment many times, each time with other random controls."""
+    from understudy.cae.simulate.command import simulate as run
 
-    if options.cases < 1 or options.seconds < 8:
-        raise ConfigError("--cases must be at least 1 and --seconds at least 8")
-    terminal = Terminal()
-    table = simulate_tanks(options.cases, seconds=options.seconds, seed=options.seed)
-    out = Path(options.out)
-    with terminal.bar("writing the cases") as on_progress:
-        for i, case in enumerate(table):
-            domain(table.spec.domain).write_case(out, table.spec, case)
-            on_progress(i + 1, len(table))
-    terminal.say(f"{len(table)} cases in {out}: 2 controls, 3 predicted signals (the last 2 are targets)")
+    run(options, Terminal())
 
 
 def config(options: argparse.Namespace) -> None:

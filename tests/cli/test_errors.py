@@ -163,11 +163,11 @@ def test_a_model_refuses_cases_that_do_not_fit(run: Run, folder: Path, tmp_path:
     options = ("dataset=csv", f"dataset.path={folder}", *ROLES, *FAST, "hydra.run.dir=trained", "model=arx")
     assert run("train", *options).status == 0
     shutil.copytree(folder, tmp_path / "other")
-    for file in (tmp_path / "other").iterdir():
+    for file in (tmp_path / "other").glob("*.csv"):
         edit(file, other_unit)
     assert_one_line(run("evaluate", "trained", "other"), "UpperLevel", "'m'")
     assert_one_line(run("evaluate", "trained", "nowhere"), "nowhere")
-    for file in (tmp_path / "other").iterdir():
+    for file in (tmp_path / "other").glob("*.csv"):
         edit(file, rename)
     assert_one_line(run("evaluate", "trained", "other"), "UpperLevel")
 

@@ -100,3 +100,36 @@ class TanksDataset:
             min(self.cases, preprocess.max_cases or self.cases), seconds=self.seconds, seed=self.seed
         )
         return Loaded(resample_table(table, preprocess.step, preprocess.lowpass))
+
+
+@dataclass
+class RefrigerantDataset:
+    """The built-in experiment: a refrigerant circuit, simulated on first use and kept in the cache folder."""
+
+    name: str
+    size: str
+    variant: str
+    refrigerant: str
+    seed: int
+    val_size: float
+    test_size: float
+    val_cases: list[str]
+    test_cases: list[str]
+
+    def load(self, preprocess: Preprocess, on_progress: OnProgress) -> Loaded:
+        """
+        Raises:
+            ConfigError: a variant, refrigerant or size that does not exist.
+            DataError: the cache folder cannot be used.
+        """
+        from understudy.cae.simulate.refrigerant.kept import kept_cases
+
+        table = kept_cases(
+            self.size,
+            variant=self.variant,
+            refrigerant=self.refrigerant,
+            seed=self.seed,
+            max_cases=preprocess.max_cases,
+            on_progress=on_progress,
+        )
+        return Loaded(resample_table(table, preprocess.step, preprocess.lowpass))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from understudy.cae.datasets import CsvDataset, TanksDataset
+from understudy.cae.datasets import CsvDataset, RefrigerantDataset, TanksDataset
 from understudy.cae.read import ReadOptions, read_like
 from understudy.cae.tables import resample_table
 from understudy.cae.write import write_case_csv
@@ -21,7 +21,11 @@ class CAE:
     """Registered in the entry-point group ``understudy.domains``."""
 
     name = "cae"
-    datasets: Mapping[str, Callable[..., Dataset]] = {"csv": CsvDataset, "tanks": TanksDataset}
+    datasets: Mapping[str, Callable[..., Dataset]] = {
+        "csv": CsvDataset,
+        "refrigerant": RefrigerantDataset,
+        "tanks": TanksDataset,
+    }
 
     def read_like(
         self, path: Path, spec: DataSpec, *, n_measured: int | None, on_progress: OnProgress, **options: Any

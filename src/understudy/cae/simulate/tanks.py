@@ -12,9 +12,13 @@ q is the pump's flow, v the valve's opening, s the share of the upper tank's spi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.cae.simulate.experiment import Simulated
 from understudy.core.cases import Case, CaseTable, table_from_cases
 from understudy.core.spec import DataSpec, Role, Signal
 
@@ -42,19 +46,44 @@ Floats = NDArray[np.float64]
 
 def simulate_tanks(n_cases: int = 40, *, seconds: float = 1200.0, seed: int = 0) -> CaseTable:
     """``n_cases`` experiments of ``seconds`` each, sampled every 4 s; the same seed gives the same values."""
-    rng = np.random.default_rng(seed)
-    n_rows = round(seconds / SPEC.step) + 1
+    values = _simulated(np.random.default_rng(seed), n_cases, _n_rows(seconds)).astype(np.float32)
+    return table_from_cases(SPEC, [Case(f"case{i + 1:04d}", rows) for i, rows in enumerate(values)])
+
+
+@dataclass(frozen=True)
+class Tanks:
+    """The two tanks as an experiment for campaigns: one case of ``seconds`` for one generator."""
+
+    seconds: float = 1200.0
+
+    @property
+    def spec(self) -> DataSpec:
+        return SPEC
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "tanks", "seconds": self.seconds}
+
+    def run(self, rng: np.random.Generator) -> Simulated:
+        return Simulated(_simulated(rng, 1, _n_rows(self.seconds))[0])
+
+
+def _n_rows(seconds: float) -> int:
+    return round(seconds / SPEC.step) + 1
+
+
+def _simulated(rng: np.random.Generator, n_cases: int, n_rows: int) -> Floats:
+    """Values ``(n_cases, n_rows, 5)`` in the order of the signals."""
     pump = np.stack([_holds(rng, n_rows, 0.5, 9.5, (4, 40)) for _ in range(n_cases)])
     valve = np.stack([_holds(rng, n_rows, 35.0, 100.0, (15, 90)) for _ in range(n_cases)])
     h1 = rng.uniform(1.0, 15.0, n_cases)
     h2 = rng.uniform(1.0, 15.0, n_cases)
-    values = np.empty((n_cases, n_rows, len(SPEC.signals)), np.float32)
+    values = np.empty((n_cases, n_rows, len(SPEC.signals)))
     for k in range(n_rows):
         u, v = pump[:, k], valve[:, k] / 100
         values[:, k] = np.stack([u, valve[:, k], h1, h2, v * DRAIN_2 * _speed(h2)], axis=1)
         for _ in range(round(SPEC.step / INNER_STEP)):
             h1, h2 = _heun(h1, h2, u, v)
-    return table_from_cases(SPEC, [Case(f"case{i + 1:04d}", rows) for i, rows in enumerate(values)])
+    return values
 
 
 def _speed(h: Floats) -> Floats:
