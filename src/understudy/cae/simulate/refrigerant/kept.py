@@ -59,5 +59,5 @@ def kept_cases(
 def _folder(experiment: RefrigerantCircuit, n_cases: int, seed: int) -> Path:
     """A folder of its own for everything that decides the values."""
     identity = json.dumps([__version__, experiment.describe(), n_cases, seed], sort_keys=True)
-    name = f"{experiment.variant}-{n_cases}x{experiment.seconds:g}s-{hashlib.sha256(identity.encode()).hexdigest()[:10]}"
-    return user_cache() / "refrigerant" / name
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    return user_cache() / "refrigerant" / f"{experiment.variant}-{n_cases}x{experiment.seconds:g}s-{digest}"
