@@ -29,6 +29,7 @@ VARIABLES = {
     "nan_above": (7, "Real", "parameter", "fixed", 'start="1e9"'),
     "fatal_above": (8, "Real", "parameter", "fixed", 'start="1e9"'),
     "no_reset": (9, "Real", "parameter", "fixed", 'start="0"'),
+    "silent_above": (11, "Real", "parameter", "fixed", 'start="1e9"'),
     "rate": (10, "Real", "local", "continuous", ""),
     "mode": (20, "Integer", "input", "discrete", 'start="0" min="0" max="3"'),
     "steps": (21, "Integer", "output", "discrete", ""),
@@ -66,7 +67,7 @@ MODEL = r"""
 enum { INSTANTIATED, INITIALIZING, STEPPING, TERMINATED, BROKEN, DEAD };
 enum { OK = 0, ERROR = 3, FATAL = 4 };
 typedef struct {
-    double real[11];
+    double real[12];
     int mode, steps, state;
     bool enabled;
     double time;
@@ -76,7 +77,7 @@ typedef struct {
 } Lag;
 
 static void defaults(Lag *m) {
-    double real[11] = {0, 2, 1.5, 0, 0, 1e9, 1e9, 1e9, 1e9, 0, 0};
+    double real[12] = {0, 2, 1.5, 0, 0, 1e9, 1e9, 1e9, 1e9, 0, 0, 1e9};
     memcpy(m->real, real, sizeof real);
     m->mode = m->steps = 0;
     m->enabled = true;
@@ -134,6 +135,7 @@ static int step(Lag *m, double now, double h) {
     if (m->state != STEPPING || fabs(now - m->time) > 1e-9) return broken(m, ERROR, "a step out of order");
     if (u > m->real[5]) abort();
     if (u > m->real[6]) return broken(m, ERROR, "u is too large");
+    if (u > m->real[11]) return ERROR;
     if (u > m->real[8]) return broken(m, FATAL, "u is much too large");
     double wanted = m->enabled ? m->real[1] * u + m->mode : 0;
     m->real[3] += (wanted - m->real[3]) * (1 - exp(-h / m->real[2]));

@@ -106,6 +106,17 @@ def test_errors_of_the_model_are_failed_cases(fmu, parameter, words):
     assert np.array_equal(model.run(np.random.default_rng(1)).values, good), "the next case is not affected"
 
 
+def test_a_model_that_cannot_be_reset_gives_the_same_reasons(fmu):
+    parameters = CONTROLS["parameters"] | {"no_reset": 1, "silent_above": 0.5}
+    model, reasons = experiment(fmu, parameters=parameters), set()
+    for _ in range(2):
+        with pytest.raises(CaseFailed) as failed:
+            model.run(np.random.default_rng(1))
+        reasons.add(str(failed.value))
+    assert len(reasons) == 1
+    assert "no reset" not in reasons.pop()
+
+
 def test_temporary_folders_are_removed(fmu, monkeypatch, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -30,10 +30,13 @@ class _Resources:
         self.slave: Any = None
         self._free = f"fmi{major}FreeInstance"
 
-    def free(self) -> None:
-        """Free the FMU, but do not unload its library: few bear that, and a crash would be ours to explain."""
+    def free(self, *, dead: bool = False) -> None:
+        """Free the FMU, but do not unload its library: few bear that, and a crash would be ours to explain.
+
+        After a fatal error it is ``dead``: nothing of it may be called any more, not even to free it.
+        """
         slave, self.slave = self.slave, None
-        if slave is not None:
+        if slave is not None and not dead:
             getattr(slave, self._free)(slave.component)
 
     def close(self) -> None:
@@ -72,7 +75,6 @@ class FmuInstance:
         Raises:
             CaseFailed: the FMU reports an error, ends the simulation, or gives a value that is not finite.
         """
-        self._messages.clear()
         time = self._file.start
         y = np.empty((len(u), len(outputs)))
         setters, getters = _groups(inputs), _groups(outputs)
@@ -94,7 +96,7 @@ class FmuInstance:
             slave.terminate()
         except FMICallException as error:
             if error.status == _FATAL:
-                self._held.slave = None  # nothing of it may be called any more, not even to free it
+                self._held.free(dead=True)
             raise CaseFailed(self._explained(f"{str(error).rstrip('.')} at {time:g} s")) from error
         return y
 
@@ -106,8 +108,9 @@ class FmuInstance:
         if held.slave is not None:
             try:
                 held.slave.reset()
-            except FMICallException:
-                held.free()
+            except FMICallException as error:
+                held.free(dead=error.status == _FATAL)
+        self._messages.clear()  # of the case before
         if held.slave is None:
             try:
                 with chdir(os.getcwd()):  # loading changes the folder, and a failure would leave it changed
