@@ -36,7 +36,7 @@ class ReadOptions:
 
     ``step`` (s) is the grid to interpolate onto, ``None`` keeps the files' own; ``lowpass`` (Hz) filters
     before a coarser grid. ``delimiter`` and ``encoding`` are found out where they are ``None``.
-    ``on_bad_case`` is ``error`` or ``skip``. ``jobs`` is the number of threads, ``None``: one a processor.
+    ``on_bad_case`` is ``error`` or ``skip``. ``jobs`` is the number of threads or processes, ``None``: one a core.
     ``max_cases`` reads only the first so many files.
     """
 
@@ -67,7 +67,9 @@ class ReadOptions:
         if self.on_bad_case not in ("error", "skip"):
             raise ConfigError(f"dataset.on_bad_case must be error or skip, not {self.on_bad_case!r}")
         if self.jobs is not None and self.jobs < 1:
-            raise ConfigError(f"the number of reading threads must be 1 or more, not {self.jobs}")
+            raise ConfigError(
+                f"the number of reading threads or processes must be 1 or more, not {self.jobs}"
+            )
 
 
 @dataclass(frozen=True)
