@@ -60,6 +60,8 @@ def arrow_columns(
         convert_options=pa.csv.ConvertOptions(
             column_types=types, include_columns=list(types), null_values=[] if plain else list(EMPTY)
         ),
+        # Arrow's own pool keeps what it was given: quicker for large arrays, but room lost to small ones.
+        memory_pool=pa.system_memory_pool() if plain else None,
     )
     return [_doubles(table.column(names[i])) for i in wanted]
 
