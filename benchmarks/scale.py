@@ -87,7 +87,7 @@ def run(quick: bool, work: Path | None = None) -> Report:
     report.text = (
         f"{n_cases} files of {ROWS:,} rows x 63 columns (ten distinct, the others hard links). Every step is a"
         " process of its own whose whole address space, mapped files and libraries included, is limited to"
-        f" {LIMIT_GIB} GiB (`RLIMIT_AS`). Peak is all resident memory of it and of its workers, imports included. `dot`"
+        f" {LIMIT_GIB} GiB (`RLIMIT_AS`). Peak is all resident memory, imports and workers included. `dot`"
         f" trains on 50 batches of {BATCH}, `don` on 300; then two cases are rolled out for validation."
     )
     return report
