@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -65,10 +66,20 @@ def alternate(work: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, 
     }
 
 
-def memory_kib(*keys: str) -> dict[str, int]:
-    """Entries of ``/proc/self/status`` in KiB (``VmHWM``: most resident memory ever; Linux only)."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+def memory_kib(*keys: str, process: int | str = "self") -> dict[str, int]:
+    """Entries of ``/proc/<process>/status`` in KiB (``VmHWM``: most resident memory ever; Linux only)."""
+    text = Path(f"/proc/{process}/status").read_text()
+    status = dict(line.split(":", 1) for line in text.splitlines())
     return {key: int(status[key].split()[0]) for key in keys}
+
+
+def children() -> list[int]:
+    """The processes that this one has started and that still run."""
+    found: list[int] = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # a thread that has ended
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def forget_peak() -> None:

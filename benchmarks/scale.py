@@ -79,7 +79,7 @@ def run(quick: bool, work: Path | None = None) -> Report:
             found = child("benchmarks.scale", name, str(root), str(LIMIT_GIB))
             seconds = time.perf_counter() - start
             series = found["result"]["rows"] * SIZES.n_signals * 4 / MIB
-            whole = found["peak"] + found["before"]
+            whole = found["peak"] + found["before"] + sum(found["workers"])
             what = (step.__doc__ or name).rstrip(".")
             parts = [whole, found["anonymous"], found["file"], seconds]
             report.rows.append([what, f"{series:,.0f}", *(f"{x:,.0f}" for x in parts)])
@@ -87,8 +87,8 @@ def run(quick: bool, work: Path | None = None) -> Report:
     report.text = (
         f"{n_cases} files of {ROWS:,} rows x 63 columns (ten distinct, the others hard links). Every step is a"
         " process of its own whose whole address space, mapped files and libraries included, is limited to"
-        f" {LIMIT_GIB} GiB (`RLIMIT_AS`). Peak is all of its resident memory, imports included. `dot` trains on"
-        f" 50 batches of {BATCH}, `don` on 300; then two cases are rolled out for validation."
+        f" {LIMIT_GIB} GiB (`RLIMIT_AS`). Peak is all resident memory, imports and workers included. `dot`"
+        f" trains on 50 batches of {BATCH}, `don` on 300; then two cases are rolled out for validation."
     )
     return report
 

@@ -13,8 +13,9 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
@@ -22,6 +23,7 @@ from understudy.errors import ConfigError, DataError
 
 DELIMITERS = (",", ";", "\t")
 _HEAD_BYTES = 1 << 16
+_GZIP = b"\x1f\x8b"
 # A unit ends with a bracket; one data set in wide use closes it with a parenthesis.
 _LABEL = re.compile(r"^(?P<name>.*\S)\s*\[(?P<unit>[^\[\]]*)[\])]$")
 
@@ -43,16 +45,52 @@ class Header:
     line: int
 
 
-def load(path: Path, encoding: str | None) -> Any:
-    """The bytes of a file as an Arrow buffer, unpacked, in an encoding that keeps ASCII as it is.
+@dataclass(frozen=True)
+class Source:
+    """A case file of which no more is kept in memory than what was asked for."""
 
-    Raises:
-        DataError: the file cannot be read, unpacked or decoded, or is empty.
-    """
+    path: Path
+    encoding: str | None
+
+    @cached_property
+    def whole(self) -> Any:
+        """All bytes, unpacked, in an encoding that keeps ASCII as it is, as an Arrow buffer.
+
+        Raises:
+            DataError: the file cannot be read, unpacked or decoded, or is empty.
+        """
+        return _load(self.path, self.encoding)
+
+    @cached_property
+    def head(self) -> Any:
+        """As many of these bytes as :func:`parse_header` needs, or more."""
+        return self.whole if self._plain_head is None else self._plain_head
+
+    def open(self) -> BinaryIO:
+        """The bytes one after the other; from the disk, if they stand there as they are."""
+        if self._plain_head is None:
+            return cast(BinaryIO, pa.BufferReader(self.whole))
+        return cast(BinaryIO, open(self.path, "rb", buffering=0))
+
+    @cached_property
+    def _plain_head(self) -> Any | None:
+        """The first bytes of a file that is neither packed nor to be translated, with three line ends."""
+        if self.encoding is not None and not _keeps_ascii(self.encoding):
+            return None
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                head = file.read(_HEAD_BYTES)
+        except OSError:  # reading it whole says why
+            return None
+        packed = head.startswith((_GZIP, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return None if packed or head.count(b"\n") < 3 else pa.py_buffer(head)
+
+
+def _load(path: Path, encoding: str | None) -> Any:
     try:
         with pa.OSFile(str(path)) as file:
             data = file.read_buffer()
-        if data.slice(0, min(2, data.size)).to_pybytes() == b"\x1f\x8b":
+        if data.slice(0, min(2, data.size)).to_pybytes() == _GZIP:
             data = pa.py_buffer(gzip.decompress(data))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path.name}: not a whole gzip file ({error}); copy or pack it again") from error

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from understudy.cae.columns import Layout
-from understudy.cae.header import Header, load, parse_header
+from understudy.cae.header import Header, Source, parse_header
 from understudy.cae.resample import Grid, Sampling, plan, resample, sampling
 from understudy.cae.rows import Doubles, Integers, line_of, parse
 from understudy.cae.sparse import open_sparse
@@ -36,7 +35,7 @@ class ReadOptions:
 
     ``step`` (s) is the grid to interpolate onto, ``None`` keeps the files' own; ``lowpass`` (Hz) filters
     before a coarser grid. ``delimiter`` and ``encoding`` are found out where they are ``None``.
-    ``on_bad_case`` is ``error`` or ``skip``. ``jobs`` is the number of threads, ``None``: one a processor.
+    ``on_bad_case`` is ``error`` or ``skip``. ``jobs`` is the number of threads or processes, ``None``: one a core.
     ``max_cases`` reads only the first so many files.
     """
 
@@ -67,7 +66,9 @@ class ReadOptions:
         if self.on_bad_case not in ("error", "skip"):
             raise ConfigError(f"dataset.on_bad_case must be error or skip, not {self.on_bad_case!r}")
         if self.jobs is not None and self.jobs < 1:
-            raise ConfigError(f"the number of reading threads must be 1 or more, not {self.jobs}")
+            raise ConfigError(
+                f"the number of reading threads or processes must be 1 or more, not {self.jobs}"
+            )
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,18 @@ class Reading:
 class _File:
     """A file whose head is read: enough to say where something is wrong."""
 
-    name: str
-    data: Any
+    source: Source
     header: Header
     layout: Layout
+
+    @property
+    def name(self) -> str:
+        return self.source.path.name
 
     def refuse(self, row: int, position: int | None, what: str) -> DataError:
         """The error that names row and column; ``position`` is that of the signal, ``None`` the time."""
         index = self.layout.time if position is None else self.layout.indices[position]
-        line = line_of(self.name, self.data, self.header, row)
+        line = line_of(self.name, self.source.whole, self.header, row)
         return DataError(f"{self.name}, line {line}, column {self.header.names[index]!r}: {what}")
 
 
@@ -122,9 +126,9 @@ def read_one(
     Raises:
         DataError: the file is not what the contract asks for; the message names line and column.
     """
-    data = load(path, options.encoding)
-    header = parse_header(path.name, data, options.delimiter, options.encoding)
-    file = _File(path.name, data, header, resolve(path.name, header))
+    source = Source(path, options.encoding)
+    header = parse_header(path.name, source.head, options.delimiter, options.encoding)
+    file = _File(source, header, resolve(path.name, header))
     time_T, grid, rows_R, columns = _fetch(file, options, threads)
     _check_values(file, rows_R, columns)
     own = sampling(time_T)
@@ -143,19 +147,32 @@ def _fetch(
     """Times of all rows, the grid (``None``: the file's own), and the columns at the rows ``rows_R``."""
     layout = file.layout
     wanted = [layout.indices[i] for i in layout.present]
-    sparse = None
     if options.step is not None and options.lowpass is None and layout.time == 0:
-        sparse = open_sparse(file.data, file.header)
-    if sparse is not None:
-        time_T = _checked_time(file, sparse.time_T)
-        grid = _grid(file, time_T, options.step)
-        if grid is not None and len(grid.rows_R) <= _SPARSE_PART * len(time_T):
-            picked = sparse.take(grid.rows_R, wanted)
-            if picked is not None:
-                return time_T, grid, grid.rows_R, picked
-    raw_T, *columns = parse(file.name, file.data, file.header, [layout.time, *wanted], threads)
+        picked = _pick(file, options.step, wanted)
+        if picked is not None:
+            return picked
+    raw_T, *columns = parse(file.name, file.source.whole, file.header, [layout.time, *wanted], threads)
     time_T = _checked_time(file, raw_T)
     return time_T, _grid(file, time_T, options.step), np.arange(len(time_T)), columns
+
+
+def _pick(
+    file: _File, step: float, wanted: list[int]
+) -> tuple[Doubles, Grid, Integers, list[Doubles]] | None:
+    """As :func:`_fetch`, with the rows that the grid needs alone; ``None`` if the file must be read whole."""
+    try:
+        with file.source.open() as opened:
+            sparse = open_sparse(opened, file.header)
+            if sparse is None:
+                return None
+            time_T = _checked_time(file, sparse.time_T)
+            grid = _grid(file, time_T, step)
+            if grid is None or len(grid.rows_R) > _SPARSE_PART * len(time_T):
+                return None
+            columns = sparse.take(grid.rows_R, wanted)
+    except OSError:  # reading it whole says why
+        return None
+    return None if columns is None else (time_T, grid, grid.rows_R, columns)
 
 
 def _checked_time(file: _File, raw_T: Doubles) -> Doubles:

@@ -1,22 +1,19 @@
 """A folder of case files becomes a case table.
 
-Files are read by several threads and stored in the order of their names; only a few of them are in memory
-beside the table. The first good file says what the columns are, the others must agree with it.
+Files are read by several threads or processes and stored in the order of their names; only a few of them are
+in memory beside the table. The first good file says what the columns are, the others must agree with it.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from collections import deque
-from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
-from understudy.cae.columns import Layout, Roles, beside_time, check_units, layout_by_roles, layout_by_spec
+from understudy.cae.ahead import Pattern, Read, readings
+from understudy.cae.columns import Layout, Roles, check_units, layout_by_roles, layout_by_spec
 from understudy.cae.header import Header
 from understudy.cae.one import Reading, ReadOptions, case_id, read_one
 from understudy.core.cases import CaseTable, CaseTableBuilder
@@ -28,7 +25,6 @@ __all__ = ["BadCase", "ReadOptions", "Roles", "find_case_files", "read_cases", "
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-_MOST_THREADS = 8  # beyond that, threads wait for each other and only memory grows
 
 
 @dataclass(frozen=True)
@@ -40,17 +36,48 @@ class BadCase:
 
 
 @dataclass(frozen=True)
-class _Pattern:
-    """What the first good file says about all of them."""
+class _ByRoles:
+    """Reads files under roles, each like the file that set the pattern; a worker process gets a copy."""
 
-    file: str
-    names: tuple[str, ...]  # of its columns, without the time
-    layout: Layout
-    step: float
+    roles: Roles
+    options: ReadOptions
+
+    def __call__(self, file: Path, pattern: Pattern | None, threads: bool) -> Reading:
+        def resolve(name: str, header: Header) -> Layout:
+            like = (pattern.file, pattern.names) if pattern else None
+            layout = layout_by_roles(name, header, self.roles, like)
+            if pattern is not None:
+                check_units(name, layout.signals, pattern.file, pattern.layout.signals)
+            return layout
+
+        reading = read_one(file, resolve, self.options, threads=threads)
+        if pattern is not None and abs(reading.step - pattern.step) > 1e-3 * pattern.step:
+            raise DataError(
+                f"{file.name}: sampled every {reading.step:g} s, but {pattern.file} every {pattern.step:g} s;"
+                " set settings.use_decimate=true with a settings.decimate_range that both can reach"
+            )
+        return reading
 
 
-Read = Callable[[Path, _Pattern | None, bool], Reading]
-Readings = Generator[tuple[Path, Reading | DataError], None, None]
+@dataclass(frozen=True)
+class _BySpec:
+    """Reads files for a trained model; a worker process gets a copy."""
+
+    spec: DataSpec
+    options: ReadOptions
+    n_measured: int | None
+
+    def __call__(self, file: Path, pattern: Pattern | None, threads: bool) -> Reading:
+        def resolve(name: str, header: Header) -> Layout:
+            return layout_by_spec(name, header, self.spec, self.n_measured == 0)
+
+        reading = read_one(file, resolve, self.options, n_measured=self.n_measured, threads=threads)
+        if abs(reading.step - self.spec.step) > 1e-3 * self.spec.step:
+            raise DataError(
+                f"{file.name}: sampled every {reading.step:g} s, coarser than the model's"
+                f" {self.spec.step:g} s; the model needs every step"
+            )
+        return reading
 
 
 def find_case_files(path: Path) -> list[Path]:
@@ -86,19 +113,7 @@ def read_cases(
     """
     roles.check()
     options.check()
-
-    def read(file: Path, pattern: _Pattern | None, threads: bool) -> Reading:
-        reading = read_one(
-            file, lambda name, header: _resolve(name, header, roles, pattern), options, threads=threads
-        )
-        if pattern is not None and abs(reading.step - pattern.step) > 1e-3 * pattern.step:
-            raise DataError(
-                f"{file.name}: sampled every {reading.step:g} s, but {pattern.file} every {pattern.step:g} s;"
-                " set settings.use_decimate=true with a settings.decimate_range that both can reach"
-            )
-        return reading
-
-    table, bad = _collect(path, read, None, options, on_progress)
+    table, bad = _collect(path, _ByRoles(roles, options), None, options, on_progress)
     if options.step is not None and table.spec.step != options.step:
         log.warning(
             "decimate_range %g s has no effect: the cases are sampled every %g s",
@@ -106,13 +121,6 @@ def read_cases(
             table.spec.step,
         )
     return table, bad
-
-
-def _resolve(name: str, header: Header, roles: Roles, pattern: _Pattern | None) -> Layout:
-    layout = layout_by_roles(name, header, roles, (pattern.file, pattern.names) if pattern else None)
-    if pattern is not None:
-        check_units(name, layout.signals, pattern.file, pattern.layout.signals)
-    return layout
 
 
 def read_like(
@@ -138,23 +146,7 @@ def read_like(
         )
     options = replace(options, step=spec.step)
     options.check()
-
-    def read(file: Path, pattern: _Pattern | None, threads: bool) -> Reading:
-        reading = read_one(
-            file,
-            lambda name, header: layout_by_spec(name, header, spec, n_measured == 0),
-            options,
-            n_measured=n_measured,
-            threads=threads,
-        )
-        if abs(reading.step - spec.step) > 1e-3 * spec.step:
-            raise DataError(
-                f"{file.name}: sampled every {reading.step:g} s, coarser than the model's {spec.step:g} s;"
-                " the model needs every step"
-            )
-        return reading
-
-    return _collect(path, read, spec, options, on_progress)
+    return _collect(path, _BySpec(spec, options, n_measured), spec, options, on_progress)
 
 
 def _collect(
@@ -166,8 +158,8 @@ def _collect(
     files = files[: options.max_cases]
     builder = None
     bad: list[BadCase] = []
-    with closing(_readings(files, read, _threads(options, len(files)))) as readings:
-        for done, (file, outcome) in enumerate(readings, 1):
+    with closing(readings(files, read, options)) as outcomes:
+        for done, (file, outcome) in enumerate(outcomes, 1):
             if isinstance(outcome, DataError):
                 if options.on_bad_case == "error":
                     hint = " (dataset.on_bad_case=skip leaves such files out)" if len(files) > 1 else ""
@@ -185,41 +177,6 @@ def _collect(
     return builder.finish(), bad
 
 
-def _readings(
-    files: list[Path], read: Read, jobs: int
-) -> Generator[tuple[Path, Reading | DataError], None, None]:
-    """Every file with its reading or what is wrong with it, in order, read ahead by ``jobs`` threads."""
-    queue = iter(files)
-    pattern: _Pattern | None = None
-
-    def attempt(file: Path) -> tuple[Path, Reading | DataError]:
-        try:
-            return file, read(file, pattern, pattern is None and jobs > 1)
-        except DataError as error:
-            return file, error
-
-    for file in queue:  # one by one until a good file has set the pattern
-        _, outcome = attempt(file)
-        yield file, outcome
-        if isinstance(outcome, Reading):
-            names = beside_time(outcome.header, outcome.layout.time)
-            pattern = _Pattern(file.name, names, outcome.layout, outcome.step)
-            break
-    if jobs == 1:
-        yield from map(attempt, queue)
-        return
-    with ThreadPoolExecutor(jobs, thread_name_prefix="read-case") as pool:
-        ahead = deque(pool.submit(attempt, file) for file in islice(queue, jobs + 1))
-        try:
-            while ahead:
-                result = ahead.popleft().result()
-                ahead.extend(pool.submit(attempt, file) for file in islice(queue, 1))
-                yield result
-        finally:
-            for future in ahead:
-                future.cancel()
-
-
 def _check_ids(files: list[Path]) -> None:
     seen: dict[str, str] = {}
     for file in files:
@@ -229,8 +186,3 @@ def _check_ids(files: list[Path]) -> None:
                 f"dataset.path: {first} and {file.name} would both be the case {case_id(file)!r};"
                 " rename or remove one"
             )
-
-
-def _threads(options: ReadOptions, n_files: int) -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(options.jobs or min(usable, _MOST_THREADS), n_files))

@@ -1,7 +1,8 @@
 """The scan accepts a file only if every line of it is plain, and then knows its lines and times."""
 
+import io
+
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -49,7 +50,7 @@ def test_accepts_plain_text_and_nothing_else(
     if blank is not None:
         lines.insert(blank % (len(lines) + 1), "")
     text = newline.join(lines) + (newline if ends else "")
-    found = sparse.open_sparse(pa.py_buffer(text.encode()), head(delimiter, 3))
+    found = sparse.open_sparse(io.BytesIO(text.encode()), head(delimiter, 3))
     if not is_plain(text, delimiter, newline, 3):
         assert found is None
         return
@@ -64,9 +65,9 @@ def test_empty_cell_is_seen_wherever_a_chunk_ends(monkeypatch, shift):
     monkeypatch.setattr(sparse, "_CHUNK_BYTES", 8)
     # As many delimiters as there should be, so that only the neighbours tell.
     text = f"0,1,{'1' * (shift + 1)},2\n1,,2,2\n2,1,2,3\n3,1,2,4\n"
-    assert sparse.open_sparse(pa.py_buffer(text.encode()), head(",", 4)) is None
+    assert sparse.open_sparse(io.BytesIO(text.encode()), head(",", 4)) is None
     filled = text.replace(",,", ",5,")
-    assert sparse.open_sparse(pa.py_buffer(filled.encode()), head(",", 4)) is not None
+    assert sparse.open_sparse(io.BytesIO(filled.encode()), head(",", 4)) is not None
 
 
 @pytest.mark.parametrize("line", ["1,2,", "1,2,\r", ",2,3", "1,,3", ""])
@@ -76,14 +77,31 @@ def test_empty_cell_is_seen_wherever_it_stands(line, newline, place):
     lines = [f"{k},10,20" for k in range(4)]
     lines.insert(place, line)
     for text in (newline.join(lines), newline.join(lines) + newline):
-        assert sparse.open_sparse(pa.py_buffer(text.encode()), head(",", 3)) is None or not line
+        assert sparse.open_sparse(io.BytesIO(text.encode()), head(",", 3)) is None or not line
     assert (
-        sparse.open_sparse(pa.py_buffer(newline.join([*lines[:2], "", *lines[3:]]).encode()), head(",", 3))
+        sparse.open_sparse(io.BytesIO(newline.join([*lines[:2], "", *lines[3:]]).encode()), head(",", 3))
         is None
     )
 
 
 def test_a_number_that_is_none_is_left_to_the_full_parse():
-    found = sparse.open_sparse(pa.py_buffer(b"0,1\n1,2\n2,1.2.3\n3,4\n4,5\n5,6\n6,7\n"), head(",", 2))
+    found = sparse.open_sparse(io.BytesIO(b"0,1\n1,2\n2,1.2.3\n3,4\n4,5\n5,6\n6,7\n"), head(",", 2))
     assert found.take(np.array([0, 2]), [1]) is None
     np.testing.assert_array_equal(found.take(np.array([1, 3]), [1]), [[2, 4]])
+
+
+def test_a_file_that_became_shorter_is_left_to_the_full_parse():
+    file = io.BytesIO(b"0,1\n1,2\n2,3\n3,4\n4,5\n5,678\n")
+    found = sparse.open_sparse(file, head(",", 2))
+    file.truncate(24)
+    assert found.take(np.array([0, 5]), [1]) is None
+    np.testing.assert_array_equal(found.take(np.array([0, 4]), [1]), [[1, 5]])
+
+
+@pytest.mark.parametrize("size", [8, 16, 1 << 18])
+def test_rows_far_apart_are_fetched_piece_by_piece(monkeypatch, size):
+    monkeypatch.setattr(sparse, "_CHUNK_BYTES", size)
+    text = "".join(f"{k},{k * k}\n" for k in range(500))
+    found = sparse.open_sparse(io.BytesIO(text.encode()), head(",", 2))
+    rows = np.array([0, 1, 2, 40, 41, 250, 499])
+    np.testing.assert_array_equal(found.take(rows, [1]), [rows**2])

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from understudy.cae.simulate.refrigerant import layout as c
-from understudy.cae.simulate.refrigerant.case import DEFAULTS, N_INPUTS, N_REQUESTS, R_TARGET, Course, Trace, simulate
+from understudy.cae.simulate.refrigerant.case import (
+    DEFAULTS,
+    N_INPUTS,
+    N_REQUESTS,
+    R_TARGET,
+    Course,
+    Trace,
+    simulate,
+)
 from understudy.cae.simulate.refrigerant.circuit import slopes, stored
 from understudy.cae.simulate.refrigerant.components import isentropic_efficiency
 from understudy.cae.simulate.refrigerant.experiment import ATTEMPTS, RefrigerantCircuit
@@ -69,7 +77,9 @@ def test_slopes_keep_mass_and_energy_in_any_state(variant: str, seed: int) -> No
             y[at : at + hx.cells] = sat.h_l + x * (sat.h_v - sat.h_l)
             y[at + hx.cells : at + 2 * hx.cells] = sat.t + rng.uniform(-8, 8)
             at += 2 * hx.cells
-        u = np.array([3000, 30, 3, 27, 0.1, 8, 25, rng.uniform(0, 60), rng.uniform(0, 60), 40, 50, 5, 40, 30, 2.0])
+        u = np.array(
+            [3000, 30, 3, 27, 0.1, 8, 25, rng.uniform(0, 60), rng.uniform(0, 60), 40, 50, 5, 40, 30, 2.0]
+        )
         dy, x = np.zeros_like(y), s.notes
         slopes(fluid, circuit, y, u, s.work, dy, x)
         reversed_flows += min(x[c.X_M_EVAPORATOR_OUT], x[c.X_M_CHILLER_OUT]) < 0
@@ -86,7 +96,9 @@ def test_slopes_keep_mass_and_energy_in_any_state(variant: str, seed: int) -> No
     assert np.median(lost) < 1e-5
 
 
-@pytest.mark.parametrize(("suite", "seed"), [("train", 0), ("train", 1), ("hot", 2), ("swing", 3), ("start", 4)])
+@pytest.mark.parametrize(
+    ("suite", "seed"), [("train", 0), ("train", 1), ("hot", 2), ("swing", 3), ("start", 4)]
+)
 def test_case_keeps_mass_and_energy_within_protection(suite: str, seed: int) -> None:
     course = suite_of(suite)(np.random.default_rng(seed), "step2", 6000, STEP)
     trace = run("step2", course)
@@ -107,7 +119,9 @@ def test_mass_over_the_longest_case() -> None:
 
 @pytest.mark.parametrize("refrigerant", FLUIDS)
 @pytest.mark.parametrize("rpm", [2000.0, 3500.0, 5000.0])
-def test_steady_state_balances_heat_and_agrees_with_an_independent_cycle(refrigerant: str, rpm: float) -> None:
+def test_steady_state_balances_heat_and_agrees_with_an_independent_cycle(
+    refrigerant: str, rpm: float
+) -> None:
     """The cycle is calculated by CoolProp from pressures, superheat and subcooling alone."""
     from CoolProp.CoolProp import PropsSI
 
@@ -121,7 +135,9 @@ def test_steady_state_balances_heat_and_agrees_with_an_independent_cycle(refrige
     assert superheat > 2.0
     t_1 = PropsSI("T", "P", low, "Q", 1, refrigerant) + superheat
     h_1, s_1 = (PropsSI(what, "P", low, "T", t_1, refrigerant) for what in "HS")
-    h_2 = h_1 + (PropsSI("H", "P", high, "S", s_1, refrigerant) - h_1) / isentropic_efficiency(high / low, rpm)
+    h_2 = h_1 + (PropsSI("H", "P", high, "S", s_1, refrigerant) - h_1) / isentropic_efficiency(
+        high / low, rpm
+    )
     h_3 = PropsSI("H", "P", 1e6 * o["EvaEVInP"], "T", o["EvaEVInT"] + 273.15, refrigerant)
     cop = (o["Eva_kW"] + o["Chiller_kW"]) / o["Comp_kW"]
     assert cop == pytest.approx((h_1 - h_3) / (h_2 - h_1), rel=0.10)
@@ -185,8 +201,13 @@ def test_signals_are_those_of_the_reference() -> None:
     small, large = spec_of("step2", STEP), spec_of("refrig_only", STEP)
     assert (len(small.controls), len(small.predicted)) == (9, 41)
     assert (len(large.controls), len(large.predicted)) == (15, 47)
-    assert R_TARGET == len(large.controls)
-    assert [small.predicted[i].name for i in small.target_columns] == ["ACDS_kW", "Comp_kW", "Eva_kW", "Chiller_kW"]
+    assert len(large.controls) == R_TARGET
+    assert [small.predicted[i].name for i in small.target_columns] == [
+        "ACDS_kW",
+        "Comp_kW",
+        "Eva_kW",
+        "Chiller_kW",
+    ]
     units = {s.name: s.unit for s in small.signals}
     assert units["CompInP"] == "MPa"
     assert units["CompIn_gs"] == "g/s"
