@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from benchmarks.measure import RESULTS, surroundings
@@ -84,10 +85,13 @@ def main() -> None:
         "",
         *(f"- {k}: {v}" for k, v in surroundings().items()),
         "",
-        f"`step2`, R1234yf; {N_TRAIN} cases of the suite `train` train, {N_VALIDATE} validate, {N_SWING} cases of the",
-        "suite `swing` test. 1,200 s a case, interpolated to 1 s; a rollout starts from ten measured rows and then sees",
-        "only the controls for 1,189 s. Mean ADE over the test cases; the score is the mean over targets of ADE in",
-        "deviations of the target in the training cases.",
+        *wrap(
+            f"`step2`, R1234yf; {N_TRAIN} cases of the suite `train` train, {N_VALIDATE} validate, {N_SWING} cases "
+            "of the suite `swing` test. 1,200 s a case, interpolated to 1 s; a rollout starts from ten measured "
+            "rows and then sees only the controls for 1,189 s. Mean ADE over the test cases; the score is the mean "
+            "over targets of ADE in deviations of the target in the training cases.",
+            width=110,
+        ),
         "",
         *table(results, "ADE"),
         "",

@@ -30,7 +30,7 @@ def _march(
 
     The sums K of V·(ρ_p + ρ_h/ρ), the isentropic compliance of the cells passed, say whether B is to be trusted.
     """
-    volume = hx.volume / hx.cells
+    volume = hx.volume / max(hx.cells, 1)
     a_in, b_in, compliance = m
     before = h_in
     for i in range(hx.cells):
@@ -56,7 +56,7 @@ def _march_again(
     ``explicit`` takes what is carried from ``flows`` themselves: always solvable, but energy is kept only as well
     as they are known. A single cell whose own equation is near to singular is treated so in either case.
     """
-    volume = hx.volume / hx.cells
+    volume = hx.volume / max(hx.cells, 1)
     a_in, b_in, compliance = m
     for i in range(hx.cells):
         before = h_in if i == 0 else h[i - 1]
@@ -87,7 +87,7 @@ def _flows(hx: Exchanger, m_in: float, dp: float, cells: Floats, flows: Floats) 
 
     Returns the smallest, and how many of them have another direction than before.
     """
-    volume = hx.volume / hx.cells
+    volume = hx.volume / max(hx.cells, 1)
     turned = int((flows[0] < 0.0) != (m_in < 0.0))
     flows[0] = m_in
     least = m_in

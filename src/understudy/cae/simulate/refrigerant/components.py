@@ -130,7 +130,7 @@ def exchange(
 
     Heat transfer: plateaus for liquid, two phases and vapour, blended over quality; all grow with flow to the 0.6.
     """
-    flow = (max(m, 0.02 * hx.flow) / hx.flow) ** 0.6 * hx.area / hx.cells
+    flow = (max(m, 0.02 * hx.flow) / hx.flow) ** 0.6 * hx.area / max(hx.cells, 1)
     span = sat.h_v - sat.h_l
     mass = 0.0
     for i in range(hx.cells):
