@@ -16,7 +16,7 @@ TRAIN_HELP = """\
 usage: understudy train [KEY=VALUE ...] [-m] [--config-dir FOLDER] [--debug]
 
 Train a surrogate, evaluate it on test cases against two baselines, and write the report.
-Without arguments: the network `dot` on two simulated water tanks, under three minutes.
+Without arguments: the network `dot` on a simulated refrigerant circuit, under five minutes.
 
   understudy train dataset=csv dataset.path=FOLDER dataset.num_control=9 dataset.num_pred=41
   understudy train dataset=csv dataset.path=FOLDER 'dataset.controls=[rpm,valve]' 'dataset.targets=[power]'
@@ -26,7 +26,7 @@ Without arguments: the network `dot` on two simulated water tanks, under three m
 
 keys:
   model=NAME             arx bt dol don dot lstm persistence
-  dataset=NAME           tanks csv bmw_i3
+  dataset=NAME           refrigerant csv tanks bmw_i3
   experiment=NAME        a recipe: several keys at once
   settings.is_debug=true a few cases and batches, everything exercised, under 30 seconds
   understudy config show prints every key with its value

@@ -121,19 +121,19 @@ def test_bad_cases_can_be_skipped(run: Run, folder: Path, tmp_path: Path) -> Non
     ],
 )  # fmt: skip
 def test_bad_settings(run: Run, tmp_path: Path, overrides: list[str], words: list[str]) -> None:
-    assert_one_line(run("train", *FAST, *overrides), *words)
+    assert_one_line(run("train", "dataset=tanks", *FAST, *overrides), *words)
     assert not list(tmp_path.glob("runs/*/checkpoints"))
 
 
 def test_unwritable_output(run: Run, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file, not a folder")
-    assert_one_line(run("train", *FAST), "cannot write", "runs")
+    assert_one_line(run("train", "dataset=tanks", *FAST), "cannot write", "runs")
     assert (tmp_path / "runs").read_text() == "a file, not a folder"
 
 
 def test_unusable_store(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database at all, but somebody's file")
-    assert_one_line(run("train", "settings.is_debug=true"), "mlflow.db", "tracking=none")
+    assert_one_line(run("train", "dataset=tanks", "settings.is_debug=true"), "mlflow.db", "tracking=none")
     assert (tmp_path / "mlflow.db").read_text() == "not a database at all, but somebody's file"
 
 

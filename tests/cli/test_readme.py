@@ -77,7 +77,10 @@ def test_table_of_more_commands(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ui_serves_the_runs_of_the_folder(tmp_path: Path) -> None:
-    done = shell("understudy train model=persistence settings.is_debug=true report.figures=false", tmp_path)
+    done = shell(
+        "understudy train dataset=tanks model=persistence settings.is_debug=true report.figures=false",
+        tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -16,7 +16,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 def test_report_renders(run: Run, tmp_path: Path) -> None:
-    done = run("train", "model=arx", "settings.is_debug=true", "tracking=none", "hydra.run.dir=done")
+    done = run(
+        "train", "dataset=tanks", "model=arx", "settings.is_debug=true", "tracking=none", "hydra.run.dir=done"
+    )
     assert done.status == 0, done.err
     command = [
         str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

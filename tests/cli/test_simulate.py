@@ -72,11 +72,29 @@ def test_tanks_in_parquet_are_the_tanks_in_csv(run: Run, tmp_path: Path) -> None
     assert [f"{x:.6g}" for x in table[1].values[7]] == lines[9].split(",")[1:]
 
 
+def test_the_refrigerant_circuit_gives_the_same_bytes_in_one_process_and_in_two(
+    run: Run, tmp_path: Path
+) -> None:
+    small = ("simulate", "refrigerant", "--variant", "refrig_only", "--cases", "3", "--seconds", "20")
+    one = run(*small, "--workers", "1", "--out", "one")
+    assert one.status == 0, one.err
+    assert "15 controls, 47 predicted signals (the last 7 are targets)" in one.err
+    assert run(*small, "--workers", "2", "--out", "two").status == 0
+    files = sorted(p.name for p in (tmp_path / "one").glob("*.*"))
+    assert files == ["case0001.csv", "case0002.csv", "case0003.csv", "manifest.json", "spec.json"]
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    names, units, first = (tmp_path / "one" / "case0001.csv").read_text().splitlines()[:3]
+    assert names.startswith("Time,Comp_rpm,ACDS_AirT,")
+    assert units.startswith("s,rpm,degC,")
+    assert first.startswith("0,")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["tnks"], ["did you mean 'tanks'"]),
-        (["engine"], ["'engine'", "tanks, PATH.fmu"]),
+        (["engine"], ["'engine'", "refrigerant, tanks, PATH.fmu"]),
         (["nowhere.fmu"], ["nowhere.fmu", "no such file"]),
         (["broken.fmu"], ["broken.fmu", "cannot be read as an FMU"]),
         (["tanks", "--controls", "c.yaml"], ["--controls is an option of PATH.fmu"]),
@@ -88,6 +106,12 @@ def test_tanks_in_parquet_are_the_tanks_in_csv(run: Run, tmp_path: Path) -> None
         (["tanks", "--seed", "-1"], ["--seed must be at least"]),
         (["tanks", "--workers", "0"], ["--workers must be at least"]),
         (["tanks", "--format", "cvs"], ["did you mean 'csv'"]),
+        (["tanks", "--suite", "hot"], ["--suite is an option of refrigerant"]),
+        (["refrigerant", "--suite", "hott"], ["did you mean 'hot'"]),
+        (["refrigerant", "--variant", "step1"], ["did you mean 'step2'"]),
+        (["refrigerant", "--refrigerant", "R12"], ["R1234yf, R134a"]),
+        (["refrigerant", "--step", "2"], ["between 0.01 and 1 s"]),
+        (["refrigerant", "--seconds", "0.5"], ["too short"]),
     ],
 )
 def test_bad_input_is_one_line(run: Run, tmp_path: Path, arguments: list[str], words: list[str]) -> None:
@@ -133,7 +157,7 @@ def test_ctrl_c_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_help_names_experiments_and_imports_nothing_heavy(run: Run) -> None:
     text = run("simulate", "--help").out
-    for word in ("tanks", "PATH.fmu", "--controls", "--workers"):
+    for word in ("refrigerant", "tanks", "PATH.fmu", "--controls", "--suite", "--workers"):
         assert word in text
     code = (
         "import sys\nfrom understudy.cli import main\n"

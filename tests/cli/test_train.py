@@ -170,7 +170,12 @@ def test_baselines_can_be_asked_for_by_name(run: Run, tmp_path: Path) -> None:
 
 def test_several_runs_with_multirun(run: Run, tmp_path: Path) -> None:
     done = run(
-        "train", "-m", "model=choice(arx, persistence)", "settings.is_debug=true", "report.figures=false"
+        "train",
+        "-m",
+        "model=choice(arx, persistence)",
+        "dataset=tanks",
+        "settings.is_debug=true",
+        "report.figures=false",
     )
     assert done.status == 0, done.err
     (sweep,) = (tmp_path / "runs").iterdir()
@@ -188,6 +193,7 @@ def program(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
 def test_stopped_and_resumed(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C, a polite end and kill -9 in the middle; the record says so, and `resume` goes on in the same one."""
     options = (
+        "dataset=tanks",
         "dataset.cases=8",
         "dataset.val_size=2",
         "dataset.test_size=2",
@@ -232,6 +238,7 @@ def test_full_disk(tmp_path: Path) -> None:
     command = [
         str(Path(sys.executable).with_name("understudy")),
         "train",
+        "dataset=tanks",
         "settings.is_debug=true",
         "tracking=none",
     ]

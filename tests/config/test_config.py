@@ -61,7 +61,7 @@ def test_every_experiment_composes(name: str) -> None:
 
 
 def test_builtin_data_ends_in_time_and_a_word_on_the_command_line_wins() -> None:
-    assert plan().settings.max_minutes == 1.5
+    assert plan().settings.max_minutes == 2.5
     assert plan("settings.max_minutes=null").settings.max_minutes is None
 
 
@@ -84,10 +84,10 @@ def test_overrides_reach_the_plan() -> None:
         ("settings.lr=fast", "settings.lr: Value 'fast'"),
         ("settings.epochs=1.5", "settings.epochs: Value '1.5'"),
         ("dataset.val_size=many", "val_size: Value 'many'"),
-        ("dataset.cases=few", "cases: Value 'few'"),
+        ("dataset=tanks dataset.cases=few", "cases: Value 'few'"),
         ("trainer.acelerator=gpu", "did you mean 'trainer.accelerator'"),
         ("settings.decimate_range=0 settings.use_decimate=true", "above 0"),
-        ("dataset.name=tank", "did you mean 'tanks'"),
+        ("dataset=tanks dataset.name=tank", "did you mean 'tanks'"),
         ("model.width=[", "model.width=["),
     ],
 )

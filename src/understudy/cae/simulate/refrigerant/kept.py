@@ -20,6 +20,7 @@ SIZES = {
     "small": {"step2": (60, 600.0), "refrig_only": (60, 600.0)},
     "full": {"step2": (500, 1200.0), "refrig_only": (500, 3300.0)},
 }
+QUICK_SECONDS = 240.0
 
 
 def kept_cases(
@@ -35,7 +36,7 @@ def kept_cases(
 
     Args:
         size: ``small`` or ``full``, see :data:`SIZES`.
-        max_cases: the first ones only; no others are simulated for it.
+        max_cases: for a quick look: no more than so many, and those of :data:`QUICK_SECONDS` at most.
 
     Raises:
         ConfigError: a name that does not exist.
@@ -46,14 +47,12 @@ def kept_cases(
         raise ConfigError(f"dataset.size is {' or '.join(SIZES)}, not {size!r}{hint}")
     experiment = RefrigerantCircuit(variant, refrigerant)  # names the variants that exist
     n_cases, seconds = SIZES[size][variant]
+    if max_cases is not None:
+        n_cases, seconds = min(n_cases, max_cases), min(seconds, QUICK_SECONDS)
     experiment = RefrigerantCircuit(variant, refrigerant, seconds=seconds)
-    whole = _folder(experiment, n_cases, seed)
-    if max_cases is not None and max_cases < n_cases and not (whole / "manifest.json").exists():
-        n_cases = max_cases
     folder = _folder(experiment, n_cases, seed)
     run_campaign(experiment, folder, n_cases, seed=seed, file_format="parquet", on_progress=on_progress)
-    table = read_parquet(folder / "cases.parquet")
-    return table if max_cases is None else table.head(max_cases)
+    return read_parquet(folder / "cases.parquet")
 
 
 def _folder(experiment: RefrigerantCircuit, n_cases: int, seed: int) -> Path:
