@@ -210,7 +210,7 @@ def _around(card: Card, top: float, eva: float, chill: float) -> None:
 
 @cache
 def steady(refrigerant: str, rpm: float) -> dict[str, float]:
-    """Predicted signals after half an hour under the same requests, and the pressure in the condenser [MPa]."""
+    """Predicted signals after half an hour under the same requests."""
     request = np.array([*DEFAULTS, 8.0, 8.0, 0.0, 0.0])
     request[[c.U_RPM, c.U_CONDENSER_T, c.U_EVAPORATOR_T, c.U_EVAPORATOR_FLOW]] = rpm, 30.0, 27.0, 0.1
     trace = _simulated("step2", Course(np.tile(request, (round(1800 / STEP), 1))), refrigerant)
