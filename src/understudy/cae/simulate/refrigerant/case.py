@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -186,11 +187,13 @@ def _run(
     """Fill the rows; ``y``, ``u`` and ``memory`` go on from where they were. Steps taken, or −1 for a failure."""
     taken, size = 0, 0.002
     after = np.empty_like(u)
+    lowest = math.exp(fluid.ln_p0)  # where the tables of the refrigerant end
+    highest = lowest * math.exp(fluid.d_ln_p * (len(fluid.t_sat) - 1))
     for k in range(len(requests)):
         if k > 0:
             _next_controls(fluid, circuit, y, u, requests[k], manual, memory, step, s.notes, after)
             size, n = advance(fluid, circuit, y, u, after, step, size, tolerance, longest, s)
-            if size < 0.0:
+            if size < 0.0 or not (lowest < y[c.P_LOW] and y[c.P_HIGH] < highest):
                 return -1
             taken += n
             u[:] = after

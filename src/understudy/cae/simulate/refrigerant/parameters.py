@@ -1,8 +1,7 @@
 """Sizes and coefficients of the circuit: a compact electric car, cabin and battery cooled in parallel.
 
-Typical values of the literature (Shah, "Dynamic modeling and control of automotive air conditioning systems", 2006;
-Kiss, Lustbader and Leighton, SAE 2015-01-0355), chosen so that the circuit stays plausible over the whole range of
-its controls.
+Round figures of the usual magnitude, of no particular vehicle, chosen so that the circuit stays plausible over the
+whole range of its controls.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Saturation(NamedTuple):
 
 @compiled
 def saturation(fluid: Fluid, p: float) -> Saturation:
-    """Pressures outside the tables take the values of the nearest row; callers reject such states."""
+    """Pressures outside the tables take the values of the nearest row; a case that gets there has failed."""
     at = (math.log(p) - fluid.ln_p0) / fluid.d_ln_p
     at = min(max(at, 0.0), len(fluid.t_sat) - 1.000001)
     i = int(at)
@@ -66,8 +66,8 @@ def thermal_state(fluid: Fluid, sat: Saturation, h: float) -> tuple[float, float
     """Temperature [K], density [kg/m³] and its derivatives ∂ρ/∂p at constant h and ∂ρ/∂h at constant p.
 
     Wet states are homogeneous, but for the first :data:`ONSET` of quality, where the volume begins to grow
-    smoothly: the kink of the exact law makes cells chatter about the boundary (Casella, Modelica Conference 2006),
-    and vapour slips ahead of liquid there anyhow.
+    smoothly: the kink of the exact law makes cells chatter about the boundary (Casella, MATHMOD Vienna 2006), and
+    vapour slips ahead of liquid there anyhow.
     """
     if h >= sat.h_v:
         t, v, v_p, v_h = _vapour(fluid, sat, h)
