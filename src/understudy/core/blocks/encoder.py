@@ -47,15 +47,38 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, n_last: int) -> Tensor:
         """``x`` (B, T, D) to its last ``n_last`` positions (B, n_last, D); all T are attended to."""
+        length, dim = x.shape[1:]
         asked = x[:, -n_last:]
+        # Multiplications a sample: keys and values of all rows, or every head's query taken to the width of a row.
+        few = n_last * (dim + self.heads * length) < length * dim
+        mixed = self._attend_to_rows(asked, x) if few else self._attend(asked, x)
+        y = self.norm1(asked + self.dropout(self.out(mixed)))
+        result: Tensor = self.norm2(y + self.feed_forward(y))
+        return result
+
+    def _attend(self, asked: Tensor, x: Tensor) -> Tensor:
+        """Attention of the rows ``asked`` (B, n, D) to ``x`` (B, T, D), heads side by side: (B, n, D)."""
         query = self._split(self.query(asked))
         key, value = (self._split(part) for part in self.key_value(x).chunk(2, dim=-1))
         mixed = functional.scaled_dot_product_attention(query, key, value)
         # clone: without it the ONNX exporter cannot flatten the transposed result (pytorch #141107)
-        mixed = mixed.transpose(1, 2).clone(memory_format=torch.contiguous_format).flatten(-2)
-        y = self.norm1(asked + self.dropout(self.out(mixed)))
-        result: Tensor = self.norm2(y + self.feed_forward(y))
-        return result
+        return mixed.transpose(1, 2).clone(memory_format=torch.contiguous_format).flatten(-2)
+
+    def _attend_to_rows(self, asked: Tensor, x: Tensor) -> Tensor:
+        """The same numbers without keys and values: their matrices act on the few queries instead of on all rows.
+
+        q·(K x + k) differs from (Kᵀq)·x by a constant of the query, which the softmax does not see, and the
+        weighted mean of V x + v is V applied to that of x, plus v, because the weights sum to one.
+        """
+        n, dim = asked.shape[1:]
+        per_head = dim // self.heads
+        key, value = self.key_value.weight.view(2, self.heads, per_head, dim)
+        query = self.query(asked).view(-1, self.heads, per_head).transpose(0, 1)  # (heads, B·n, d)
+        query = torch.bmm(query, key).transpose(0, 1).reshape(-1, n * self.heads, dim)
+        weights = torch.softmax(torch.bmm(query, x.transpose(1, 2)) / math.sqrt(per_head), dim=-1)
+        seen = torch.bmm(weights, x).view(-1, self.heads, dim).transpose(0, 1)  # (heads, B·n, D)
+        mixed = torch.bmm(seen, value.transpose(1, 2)).transpose(0, 1).reshape(-1, n, dim)
+        return mixed + self.key_value.bias[dim:]
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, T, D) to (B, heads, T, D / heads)."""
