@@ -18,8 +18,8 @@ from understudy.core.model import Model
 from understudy.core.spec import DataSpec
 from understudy.core.tasks import Rollout
 
-# A rollout has diverged when it leaves the truth by this many deviations of the signal in training. Nothing
-# that a surrogate is good for lies beyond it, and a bounded system never gets there.
+# A rollout has diverged when it leaves the range that a signal has in its case by this many deviations of the
+# signal in training. The distance from the truth of the same row would not do: a signal may leap that far itself.
 DIVERGED_AT = 20.0
 
 
@@ -53,7 +53,7 @@ class Evaluation:
 
     @property
     def diverged(self) -> tuple[str, ...]:
-        """Ids of the cases whose rollout left the truth by ``DIVERGED_AT`` deviations somewhere."""
+        """Ids of the cases whose rollout left the range of a signal by ``DIVERGED_AT`` deviations somewhere."""
         return tuple(c.id for c in self.cases if c.diverged_at is not None)
 
     def summary(self, metric: str, signal: int) -> dict[str, float]:
@@ -117,9 +117,16 @@ def _result(
     table: CaseTable, i: int, prediction: NDArray[np.float32], n_controls: int, in_len: int, std: Array
 ) -> CaseResult:
     case = table[i]
-    truth = case.values[in_len:, n_controls:]
-    with np.errstate(invalid="ignore", over="ignore"):
-        away = np.abs(prediction.astype(np.float64) - truth) > DIVERGED_AT * std
+    measured = case.values[:, n_controls:]
+    truth = measured[in_len:]
+    room = DIVERGED_AT * std
+    seen = np.isfinite(measured)
+    # A signal that was never measured has no range: inf and -inf leave room for everything.
+    low = np.where(seen, measured, np.inf).min(0)
+    high = np.where(seen, measured, -np.inf).max(0)
+    low, high = np.where(seen.any(0), low - room, -np.inf), np.where(seen.any(0), high + room, np.inf)
+    with np.errstate(invalid="ignore"):
+        away = (prediction < low) | (prediction > high)
     gone = (away | ~np.isfinite(prediction)).any(1)
     rows = np.arange(in_len, len(case.values))
     return CaseResult(

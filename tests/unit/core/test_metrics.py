@@ -62,6 +62,25 @@ def test_a_diverging_rollout_is_named_and_not_averaged() -> None:
     assert evaluation.score() > 1e3
 
 
+def test_a_leap_of_the_truth_is_no_divergence() -> None:
+    """Holding the last value is wrong by 40 deviations here, and yet bounded by what the signal does."""
+    table = linear_table(6, 120)
+    task = Rollout(2, 1)
+    scaler = fit_scaler(table, range(4))
+    first, last = int(table.offsets[5]), int(table.offsets[6])
+    table.values[first + 60 : first + 62, 2] += 40 * float(scaler.std[2])
+    table.values[first:last, 3] = np.nan  # never measured: no range to leave
+    table.values[first : first + 2, 3] = 0.0
+    model = persistence(table, task, scaler)
+    assert evaluate("persistence", model, task, table, [4, 5]).diverged == ()
+    net = ARX(model.net.sizes)
+    for parameter in net.parameters():
+        parameter.data.zero_()
+    net.linear.weight.data[:, 6:8] = torch.diag(torch.tensor([1.6, 1.0]))  # grows away from zero
+    table.values[first : first + 2, 2] = float(scaler.mean[2] - scaler.std[2])
+    assert evaluate("falling", Model(net, scaler), task, table, [5]).diverged == ("case0006",)
+
+
 def test_growth_is_the_mean_error_of_the_cases_that_are_still_running() -> None:
     table = linear_table(3, 50)
     task = Rollout(3, 1)
