@@ -130,7 +130,7 @@ def _run(plan: Plan, task: Rollout, tracker: Tracker, progress: Progress) -> flo
 
 
 def _load(plan: Plan, task: Rollout, progress: Progress) -> Data:
-    with progress.bar("reading the cases") as on_progress:
+    with progress.bar(getattr(plan.dataset, "activity", "reading the cases")) as on_progress:
         loaded = plan.dataset.load(plan.preprocess, on_progress)
     table, skipped = loaded.table, loaded.skipped
     task.check(table)

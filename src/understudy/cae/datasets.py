@@ -116,6 +116,13 @@ class RefrigerantDataset:
     val_cases: list[str]
     test_cases: list[str]
 
+    @property
+    def activity(self) -> str:
+        """What the progress bar says while the cases are simulated or found."""
+        from understudy.cae.simulate.refrigerant.experiment import RefrigerantCircuit
+
+        return RefrigerantCircuit(self.variant, self.refrigerant).activity
+
     def load(self, preprocess: Preprocess, on_progress: OnProgress) -> Loaded:
         """
         Raises:

@@ -44,7 +44,10 @@ class Loaded:
 
 
 class Dataset(Protocol):
-    """A dataclass whose fields are the keys of ``conf/dataset/<name>.yaml``; how to split is among them."""
+    """A dataclass whose fields are the keys of ``conf/dataset/<name>.yaml``; how to split is among them.
+
+    An attribute ``activity`` may be there beside these: what the progress bar says while it loads.
+    """
 
     val_size: float
     test_size: float

@@ -141,7 +141,7 @@ def simulate(options: argparse.Namespace, progress: Progress) -> None:
     from understudy.cae.simulate.campaign import run_campaign
 
     experiment = kind.make(options)
-    with progress.bar("simulating the cases") as on_progress:
+    with progress.bar(getattr(experiment, "activity", "simulating the cases")) as on_progress:
         campaign = run_campaign(
             experiment,
             Path(options.out),

@@ -25,7 +25,11 @@ class Simulated:
 
 class Experiment(Protocol):
     """A slow experiment. It is pickled into worker processes; what is costly to make belongs into :meth:`run`
-    and may be kept from case to case."""
+    and may be kept from case to case.
+
+    Two attributes may be there beside these: ``may_crash``, true where a case can take its process with it, and
+    ``activity``, what the progress bar says.
+    """
 
     @property
     def spec(self) -> DataSpec:

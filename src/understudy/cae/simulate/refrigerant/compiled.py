@@ -35,6 +35,12 @@ def compiled(function: F) -> F:
         settings.CACHE_DIR = before
 
 
+def is_compiled() -> bool:
+    """Whether an earlier process has left compiled code, so that nothing will take long."""
+    folder = _folder()
+    return folder is not None and any(Path(folder).rglob("*.nbc"))
+
+
 @cache
 def _folder() -> str | None:
     """None where nothing can be written: then every process compiles anew, in about 20 s."""

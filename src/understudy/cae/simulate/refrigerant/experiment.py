@@ -10,6 +10,7 @@ import numpy as np
 
 from understudy.cae.simulate.experiment import CaseFailed, Simulated
 from understudy.cae.simulate.refrigerant.case import simulate
+from understudy.cae.simulate.refrigerant.compiled import is_compiled
 from understudy.cae.simulate.refrigerant.fluid import load_fluid
 from understudy.cae.simulate.refrigerant.signals import N_CONTROLS, circuit_of, spec_of
 from understudy.cae.simulate.refrigerant.suites import suite_of
@@ -50,6 +51,11 @@ class RefrigerantCircuit:
             raise ConfigError(f"the step must lie between 0.01 and {COARSEST_STEP:g} s, not {self.step:g}")
         if not self.seconds >= 10 * self.step:
             raise ConfigError(f"a case needs at least ten rows: {self.seconds:g} s are too short")
+
+    @property
+    def activity(self) -> str:
+        """What a progress bar shall say."""
+        return "simulating" if is_compiled() else "compiling the circuit once, then simulating"
 
     @property
     def spec(self) -> DataSpec:
