@@ -61,3 +61,10 @@ def test_unknown_names(cache: Path, change: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         kept.kept_cases(**change)
     assert not list(cache.glob("refrigerant/*"))
+
+
+def test_a_cache_that_cannot_be_written(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cache / "taken").write_text("a file, not a folder")
+    monkeypatch.setattr(kept, "user_cache", lambda: cache / "taken")
+    with pytest.raises(ConfigError, match="UNDERSTUDY_CACHE"):
+        kept.kept_cases("small")

@@ -39,7 +39,7 @@ def kept_cases(
         max_cases: for a quick look: no more than so many, and those of :data:`QUICK_SECONDS` at most.
 
     Raises:
-        ConfigError: a name that does not exist.
+        ConfigError: a name that does not exist, or a cache folder that cannot be written.
         DataError: what is kept was changed and cannot be made anew.
     """
     if size not in SIZES:
@@ -51,6 +51,12 @@ def kept_cases(
         n_cases, seconds = min(n_cases, max_cases), min(seconds, QUICK_SECONDS)
     experiment = RefrigerantCircuit(variant, refrigerant, seconds=seconds)
     folder = _folder(experiment, n_cases, seed)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the cache folder {user_cache()} cannot be written ({error.strerror}); set UNDERSTUDY_CACHE to another"
+        ) from error
     run_campaign(experiment, folder, n_cases, seed=seed, file_format="parquet", on_progress=on_progress)
     return read_parquet(folder / "cases.parquet")
 
