@@ -13,6 +13,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from understudy.core.files import atomic_path
@@ -39,6 +40,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         torch.save(checkpoint, buffer)
         with atomic_path(Path(path)) as temporary:
             temporary.write_bytes(buffer.getbuffer())
+
+
+class KeepBest(ModelCheckpoint):
+    """The best checkpoint, known again also where its folder was moved: Lightning forgets it then."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        moved = {
+            key: here(state_dict[key])
+            for key in ("best_model_path", "kth_best_model_path", "last_model_path")
+        }
+        models = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(state_dict | moved | {"best_k_models": models, "dirpath": self.dirpath})
 
 
 class SetEpoch(pl.Callback):

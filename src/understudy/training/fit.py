@@ -14,14 +14,14 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import EarlyStopping, Timer
 
 from understudy.core.cases import CaseTable
 from understudy.core.files import write_text
 from understudy.core.model import Model
 from understudy.core.tasks import ERROR_CEILING, Task
 from understudy.errors import ConfigError, ModelError
-from understudy.training.callbacks import AtomicCheckpointIO, History, OnEpoch, SaveLast, SetEpoch
+from understudy.training.callbacks import AtomicCheckpointIO, History, KeepBest, OnEpoch, SaveLast, SetEpoch
 from understudy.training.module import SurrogateTraining
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class _Watch:
 
     def __init__(self, options: FitOptions, folder: Path, on_epoch: OnEpoch) -> None:
         self.history = History(on_epoch)
-        self.best = ModelCheckpoint(
+        self.best = KeepBest(
             dirpath=folder,
             filename=BEST.removesuffix(".ckpt"),
             monitor=MONITOR,

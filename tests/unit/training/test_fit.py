@@ -126,6 +126,17 @@ def test_more_epochs_go_on_from_the_last(tmp_path: Path) -> None:
     assert same(weights(tmp_path / "five"), weights(tmp_path / "run"))
 
 
+def test_a_run_that_was_moved_knows_its_best_epoch(tmp_path: Path) -> None:
+    """Without time left nothing is trained: the best one must come from the checkpoint, wherever it lies now."""
+    first, result = train(tmp_path / "here", epochs=2)
+    (tmp_path / "here").rename(tmp_path / "there")
+    again, kept = train(tmp_path / "there", resume=True, epochs=9, max_minutes=1e-6)
+    assert kept.best_error == result.best_error
+    assert kept.best_epoch == result.best_epoch
+    assert same(first.state_dict(), again.state_dict())
+    assert not (tmp_path / "here").exists()
+
+
 def test_the_best_epoch_by_free_rollouts_is_kept(tmp_path: Path) -> None:
     model, result = train(tmp_path, epochs=6, lr=0.1)  # jumps about
     errors = [row["val/rollout"] for row in result.history]
