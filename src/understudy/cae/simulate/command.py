@@ -116,8 +116,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", metavar="EXPERIMENT", help=known)
     parser.add_argument("--out", metavar="FOLDER", required=True)
     parser.add_argument("--cases", type=int, default=40, metavar="N", help="default 40")
-    parser.add_argument("--seconds", type=float, metavar="S", help="length of a case")
-    parser.add_argument("--step", type=float, metavar="S", help="time between rows")
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="length of a case (default: the experiment's own)"
+    )
+    parser.add_argument(
+        "--step", type=float, metavar="S", help="time between rows (default: the experiment's own)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="K", help="default 0")
     parser.add_argument("--format", default="csv", metavar="csv|parquet", help="default csv, a file a case")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for every core)")
