@@ -55,7 +55,7 @@ class Trainer:
     """Where to train; see Lightning's Trainer for the values."""
 
     accelerator: str = "auto"
-    precision: str = "auto"  # mixed bfloat16 on a GPU that has it, else 32-true
+    precision: str = "auto"  # bf16-mixed where the hardware is faster with it (GPU, AMX), else 32-true
 
 
 @dataclass

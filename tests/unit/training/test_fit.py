@@ -19,7 +19,7 @@ from understudy.core.nets import build_net
 from understudy.core.tasks import Rollout
 from understudy.errors import ConfigError, ModelError
 from understudy.training import FitOptions, FitResult, StoppedByUser, fit
-from understudy.training.fit import load_weights
+from understudy.training.fit import automatic_precision, load_weights
 
 TABLE = linear_table(8, 60)
 TRAIN, VAL = list(range(6)), [6, 7]
@@ -191,6 +191,24 @@ def test_mixed_precision_trains(tmp_path: Path, precision: str) -> None:
     model, result = train(tmp_path, precision=precision, epochs=4)
     assert result.best_error < result.history[0]["val/rollout"] * 1.01
     assert all(p.dtype is torch.float32 for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "amx", "gpu", "chosen"),
+    [
+        ("cpu", True, False, "bf16-mixed"),
+        ("cpu", False, True, "32-true"),
+        ("gpu", False, True, "bf16-mixed"),
+        ("gpu", True, False, "32-true"),
+        ("mps", True, True, "32-true"),
+    ],
+)
+def test_mixed_precision_is_chosen_where_the_hardware_has_it(
+    accelerator: str, amx: bool, gpu: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx}, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: gpu)
+    assert automatic_precision(accelerator) == chosen
 
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
