@@ -211,6 +211,19 @@ def test_mixed_precision_is_chosen_where_the_hardware_has_it(
     assert automatic_precision(accelerator) == chosen
 
 
+def test_automatic_precision_is_what_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    class Look(pl.Callback):
+        def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+            seen.append(str(trainer.precision))
+
+    for amx in (True, False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda amx=amx: {"amx_bf16": amx}, raising=False)
+        train(tmp_path / str(amx), epochs=1, accelerator="cpu", callbacks=lambda: [Look()])
+    assert seen == ["bf16-mixed", "32-true"]
+
+
 def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[Any, ...]:

@@ -50,3 +50,19 @@ def test_an_integration_that_leaves_the_model_ends_and_says_so() -> None:
     course = suite_of("train")(np.random.default_rng(0), "step2", 50, 0.1)
     fluid = load_fluid("R1234yf")
     assert case_module.simulate(fluid, circuit, course, 0.1, tolerance=0.05, longest=0.05) is None
+
+
+def test_a_state_outside_the_tables_is_a_failed_case() -> None:
+    """Tables that end at 12 bar, and a condenser without wind that goes beyond."""
+    fluid = load_fluid("R1234yf")
+    rows = 1 + int((np.log(12e5) - fluid.ln_p0) / fluid.d_ln_p)
+    short = fluid._replace(
+        **{key: np.ascontiguousarray(part[:rows]) for key, part in fluid._asdict().items() if np.ndim(part)}
+    )
+    course = suite_of("train")(np.random.default_rng(0), "step2", 900, 0.1)
+    course.requests[:, [0, 1, 2]] = 6000.0, 40.0, 0.8
+    circuit, steps = circuit_of("step2"), {"tolerance": 0.05, "longest": 0.05}
+    whole = case_module.simulate(fluid, circuit, course, 0.1, **steps)
+    assert whole is not None
+    assert whole.outputs[:, 12].max() > 1.2
+    assert case_module.simulate(short, circuit, course, 0.1, **steps) is None
