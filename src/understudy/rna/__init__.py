@@ -1,0 +1,1 @@
+"""RNA: from a nucleotide sequence to the reactivity of every nucleotide to each chemical."""
