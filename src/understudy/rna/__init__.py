@@ -1,0 +1,1 @@
+"""RNA: reactivity of every nucleotide to chemical probes, from the sequence."""
