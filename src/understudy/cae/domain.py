@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from understudy.cae.datasets import CsvDataset, RefrigerantDataset, TanksDataset
 from understudy.cae.read import ReadOptions, read_like
@@ -16,6 +16,10 @@ from understudy.core.parquet import read_parquet
 from understudy.core.spec import DataSpec
 from understudy.errors import DataError
 
+if TYPE_CHECKING:
+    from understudy.core.bundle import Bundle
+    from understudy.core.study import Request, Study
+
 
 class CAE:
     """Registered in the entry-point group ``understudy.domains``."""
@@ -26,6 +30,16 @@ class CAE:
         "refrigerant": RefrigerantDataset,
         "tanks": TanksDataset,
     }
+
+    def study(self, request: Request) -> Study:
+        from understudy.cae.study import RolloutStudy  # torch: only where something is trained
+
+        return RolloutStudy(request)
+
+    def surrogate(self, bundle: Bundle) -> Any:
+        from understudy.core.surrogate import Surrogate
+
+        return Surrogate(bundle)
 
     def read_like(
         self, path: Path, spec: DataSpec, *, n_measured: int | None, on_progress: OnProgress, **options: Any

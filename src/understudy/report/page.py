@@ -14,13 +14,13 @@ import jinja2
 import numpy as np
 from markupsafe import Markup, escape
 
+from understudy.core.facts import RunFacts
 from understudy.core.files import write_text
 from understudy.report.charts import growth_chart, history_charts, signal_chart, spread_chart
 from understudy.report.compare import COLUMNS, blocks, largest_first, overall, scales
 from understudy.report.curves import curves_of
 from understudy.report.draw import caption, label
 from understudy.report.numbers import listing, number, seconds
-from understudy.report.run import RunFacts
 from understudy.report.svg import Svgs
 from understudy.report.verdict import verdict
 
