@@ -122,9 +122,7 @@ def _checked(sequences: Sequence[str]) -> list[str]:
         if len(sequence) > _LONGEST:
             raise DataError(f"sequence {n + 1} has {len(sequence)} nucleotides: {_LONGEST} are the most")
         at = next(k for k, letter in enumerate(sequence) if letter not in "ACGU")
-        raise DataError(
-            f"sequence {n + 1}, position {at + 1}: {sequences[n][at]!r} is not one of A C G U T"
-        )
+        raise DataError(f"sequence {n + 1}, position {at + 1}: {sequences[n][at]!r} is not one of A C G U T")
     return letters
 
 
