@@ -1,0 +1,1 @@
+"""RNA: nucleotide sequences in, chemical reactivities of every nucleotide out."""
