@@ -192,9 +192,15 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _pairing_arguments(parser: argparse.ArgumentParser) -> None:
-    from understudy.rna.pairing.command import add_arguments
-
-    add_arguments(parser)
+    parser.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="FASTA, CSV or TSV with the columns sequence_id and sequence, Parquet; - for standard input",
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: one a core)")
+    parser.add_argument("--cache", metavar="FOLDER", help="default: pairing in the user's cache")
+    parser.add_argument("--export", metavar="FILE.parquet", help="also write the pairs, a row a sequence")
     parser.set_defaults(run=_command("pairing"))
 
 

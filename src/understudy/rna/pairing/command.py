@@ -1,7 +1,4 @@
-"""``understudy pairing``: fill the cache ahead of training and prediction, and export it.
-
-The command line reads this module for its help, so that nothing heavy is imported before it is needed.
-"""
+"""``understudy pairing``: fill the cache ahead of training and prediction, and export it."""
 
 from __future__ import annotations
 
@@ -9,28 +6,18 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from understudy.core.files import atomic_path
 from understudy.errors import ConfigError, DataError
 from understudy.progress import Progress
-
-if TYPE_CHECKING:
-    from understudy.rna.pairing.compute import Complete
+from understudy.rna.pairing.compute import Complete, complete, default_folder
+from understudy.rna.pairing.store import bytes_in
+from understudy.rna.sequences import read_sequences
 
 _EXPORTED_AT_ONCE = 10_000  # sequences; a few megabytes
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command line."""
-    parser.add_argument(
-        "sources",
-        metavar="SOURCE",
-        nargs="+",
-        help="FASTA, CSV or TSV with the columns sequence_id and sequence, Parquet; - for standard input",
-    )
-    parser.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: one a core)")
-    parser.add_argument("--cache", metavar="FOLDER", help="default: pairing in the user's cache")
-    parser.add_argument("--export", metavar="FILE.parquet", help="also write the pairs, a row a sequence")
 
 
 def run(options: argparse.Namespace, terminal: Progress) -> None:
@@ -45,10 +32,6 @@ def run(options: argparse.Namespace, terminal: Progress) -> None:
         raise ConfigError(f"--export {export}: the name must end in .parquet")
     if options.jobs is not None and options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs}: at least 1")
-
-    from understudy.rna.pairing.compute import complete, default_folder
-    from understudy.rna.pairing.store import bytes_in
-    from understudy.rna.sequences import read_sequences
 
     names: list[str] = []
     sequences: list[str] = []
@@ -80,22 +63,13 @@ def _with_rate(show: Callable[[str, int, int], None]) -> Callable[[int, int], No
 
     def on_progress(done: int, total: int) -> None:
         rate = done / max(time.perf_counter() - began, 1e-9)
-        show(
-            f"pairing, {rate:.0f} sequences a second" if rate >= 10 else f"pairing, {rate:.1g} a second",
-            done,
-            total,
-        )
+        show(f"pairing, {rate:.0f} a second" if rate >= 10 else f"pairing, {rate:.2g} a second", done, total)
 
     return on_progress
 
 
 def _export(done: Complete, names: Sequence[str], sequences: Sequence[str], path: Path) -> None:
     """One row a sequence, in the order given: ``sequence_id, sequence, i, j, p``, positions from 0."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from understudy.core.files import atomic_path
-
     schema = pa.schema(
         [
             ("sequence_id", pa.string()),
