@@ -1,1 +1,1 @@
-"""RNA: nucleotide sequences in, chemical reactivities of every nucleotide out."""
+"""RNA: from a nucleotide sequence to the reactivity of every nucleotide to each chemical."""
