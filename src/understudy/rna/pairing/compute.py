@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from understudy.core.files import user_cache
-from understudy.core.workers import Context, n_cores, settle
 from understudy.errors import ConfigError, DataError
 from understudy.rna.pairing.pairs import Ints, Pairs, offsets_of
 from understudy.rna.pairing.store import Index, gather, keys_of, read_index, write_part
+from understudy.rna.pool import chunks, spread, worth_workers
 from understudy.rna.sequences import decode, encode_many
 from understudy.rna.vienna import Found, available, engine_name, probabilities
 
@@ -29,11 +26,6 @@ log = logging.getLogger(__name__)
 
 # What a killed run may lose. Shorter would make many small files of a long run.
 _PART_S = 5.0
-# About a quarter of a second of work goes to a worker at a time: seconds a sequence grow with the length so.
-_CHUNK_S = 0.25
-_S_AT_170 = 0.035
-# Below this much work, starting workers takes longer than they save.
-_WORTH_WORKERS_S = 1.0
 _LONGEST = 2**16 - 1
 _ATTEMPTS = 3
 
@@ -164,8 +156,10 @@ def _fill(folder: Path, letters: list[str], jobs: int | None, on_progress: OnPro
     waiting: list[tuple[list[str], Found]] = []
     written, done = time.perf_counter(), 0
     try:
-        with closing(_results(letters, jobs)) as results:
-            for chunk, found in results:
+        lengths = [len(s) for s in letters]
+        tasks = (letters[some] for some in chunks(lengths))
+        with closing(spread(probabilities, tasks, worth_workers(lengths, jobs))) as results:
+            for _, chunk, found in results:
                 waiting.append((chunk, found))
                 if time.perf_counter() - written > _PART_S:
                     _write(folder, waiting)
@@ -192,44 +186,3 @@ def _write(folder: Path, waiting: list[tuple[list[str], Found]]) -> None:
     lengths = np.array([len(s) for s in letters], np.uint16)
     write_part(folder, keys_of(letters), lengths, (offsets_of(counts), i, j, p))
     waiting.clear()
-
-
-def _seconds(length: int) -> float:
-    return _S_AT_170 * math.pow(length / 170, 2.5)
-
-
-def _chunks(letters: Sequence[str]) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    work = 0.0
-    for sequence in letters:
-        chunk.append(sequence)
-        work += _seconds(len(sequence))
-        if work > _CHUNK_S:
-            yield chunk
-            chunk, work = [], 0.0
-    if chunk:
-        yield chunk
-
-
-def _results(letters: Sequence[str], jobs: int | None) -> Generator[tuple[list[str], Found], None, None]:
-    """Every chunk with what was found for it, as soon as it is there."""
-    chunks = _chunks(letters)
-    if (jobs or n_cores()) < 2 or sum(_seconds(len(s)) for s in letters) < _WORTH_WORKERS_S:
-        yield from ((chunk, probabilities(chunk)) for chunk in chunks)
-        return
-    jobs = jobs or n_cores()
-    pool = ProcessPoolExecutor(jobs, mp_context=Context(), initializer=settle)
-    running: dict[Future[Found], list[str]] = {}
-    ended: deque[Future[Found]] = deque()
-    try:
-        while True:
-            for chunk in islice(chunks, 3 * jobs - len(running)):  # so that no worker waits for this process
-                running[pool.submit(probabilities, chunk)] = chunk
-            if not running:
-                return
-            ended.extend(wait(running, return_when=FIRST_COMPLETED).done)
-            while ended:
-                future = ended.popleft()
-                yield running.pop(future), future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
