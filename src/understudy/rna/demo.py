@@ -26,8 +26,8 @@ DATASET = "demo"
 Floats = NDArray[np.float64]
 
 # Mean reactivity of A C G U, unpaired in the middle of a loop and paired in the middle of a stem; columns are
-# CHEMICALS. 2A3 reacts with every unpaired nucleotide, DMS with the free edges of A and C. With them, as in measured
-# data, one good value in ten is above 1.
+# CHEMICALS. 2A3 reacts with every unpaired nucleotide, DMS with the free edges of A and C. With these levels one
+# good value in ten is above 1, as in measured data.
 _UNPAIRED = np.array([[1.20, 1.50], [0.70, 1.15], [1.05, 0.15], [0.90, 0.20]])
 _PAIRED = np.array([[0.10, 0.15], [0.09, 0.12], [0.10, 0.06], [0.17, 0.05]])
 _IN_HAIRPIN, _ELSEWHERE = 1.2, 0.85  # hairpin loops are strained, other loops less
