@@ -1,19 +1,24 @@
 """The folder of what was computed: Parquet parts that are whole or not there, and never change.
 
-A row of a part is a sequence: its key (128 bits of the SHA-256 of its letters), its length, how many pairs it has,
-and the lists ``i``, ``j`` and ``p``. The name of a part is the hash of its bytes, so that a damaged one is seen before it is read.
-Several processes may write to one folder at once; what two of them computed stands there twice, and is equal.
+A row of a part is a sequence: its key (128 bits of the SHA-256 of its letters), its length, how many pairs it
+has, and the lists ``i``, ``j`` and ``p``. The name of a part is the hash of its bytes, so that a damaged one is
+seen before it is read. Several processes may write to one folder at once; what two of them computed stands there
+twice, and is equal.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import mmap
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,14 +26,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from understudy.core.files import atomic_path
-from understudy.rna.pairing.engine import Found
 from understudy.rna.pairing.pairs import Ints, Pairs, offsets_of, ranges
+from understudy.rna.vienna import Found
 
 log = logging.getLogger(__name__)
 
 Keys = NDArray[np.bytes_]  # (n,), of type S16
 
 _KEY_BYTES = 16
+_PAIR_BYTES = 8
+_MAPPED_FROM = 2**30  # bytes
 _SCHEMA = pa.schema(
     [
         pa.field("key", pa.binary(_KEY_BYTES), nullable=False),
@@ -101,12 +108,13 @@ class Index:
     lengths: NDArray[np.uint16]
     pairs: NDArray[np.uint32]  # how many each has
 
-    def find(self, keys: Keys) -> Ints:
-        """The place of each of ``keys`` in this index, -1 where it is not there."""
+    def find(self, keys: Keys, lengths: Ints) -> Ints:
+        """The place of each sequence with this key and length in this index, -1 where it is not there."""
         if not len(self.keys):
             return np.full(len(keys), -1, np.int64)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, at, -1).astype(np.int64)
+        held = (self.keys[at] == keys) & (self.lengths[at] == lengths)
+        return np.where(held, at, -1).astype(np.int64)
 
 
 def read_index(folder: Path, on_damaged: Callable[[str], None]) -> Index:
@@ -160,8 +168,7 @@ def gather(index: Index, places: Ints, on_damaged: Callable[[str], None]) -> Pai
     """
     counts = index.pairs[places].astype(np.int64)
     offsets = offsets_of(counts)
-    i, j = (np.empty(offsets[-1], np.uint16) for _ in range(2))
-    p = np.empty(offsets[-1], np.float32)
+    p, i, j, let_go = _room(int(offsets[-1]), index.parts)
     order = np.argsort(index.part[places], kind="stable")
     bounds = np.searchsorted(index.part[places][order], np.arange(len(index.parts) + 1))
     for n, part in enumerate(index.parts):
@@ -175,10 +182,47 @@ def gather(index: Index, places: Ints, on_damaged: Callable[[str], None]) -> Pai
         source, target = ranges(starts, counts[mine]), ranges(offsets[:-1][mine], counts[mine])
         for name, values in (("i", i), ("j", j), ("p", p)):
             values[target] = table[name].combine_chunks().flatten().to_numpy()[source]
+        let_go()
     return Pairs(offsets, i, j, p)
+
+
+def _room(
+    n: int, parts: Sequence[Path]
+) -> tuple[NDArray[np.float32], NDArray[np.uint16], NDArray[np.uint16], Callable[[], object]]:
+    """Arrays for n pairs; large ones are a file without a name that the system may write out of memory.
+
+    The function given beside them does so with what has been written, as far as memory of this process counts.
+    """
+    size = n * _PAIR_BYTES
+    if not n or size < _MAPPED_FROM:
+        return np.empty(n, np.float32), np.empty(n, np.uint16), np.empty(n, np.uint16), lambda: None
+    with _nameless_file(parts[0].parent) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error here, and a crash later
+        else:
+            file.truncate(size)
+        room = mmap.mmap(file.fileno(), size)  # keeps the file
+    p = np.frombuffer(room, np.float32, n)
+    i, j = (np.frombuffer(room, np.uint16, n, offset) for offset in (4 * n, 6 * n))
+    if not hasattr(mmap, "MADV_DONTNEED"):
+        return p, i, j, lambda: None
+    return p, i, j, partial(room.madvise, mmap.MADV_DONTNEED)
+
+
+def _nameless_file(folder: Path) -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError:  # a cache that may only be read
+        return tempfile.TemporaryFile()
 
 
 def _offsets(column: pa.ChunkedArray) -> Ints:
     array = column.combine_chunks()
-    offsets = array.offsets.to_numpy().astype(np.int64)
-    return offsets - offsets[0]
+    offsets: Ints = array.offsets.to_numpy().astype(np.int64)
+    offsets -= offsets[0]
+    return offsets
+
+
+def bytes_in(folder: Path) -> int:
+    """The size of all parts of ``folder``."""
+    return sum(part.stat().st_size for part in folder.glob("*.parquet"))
