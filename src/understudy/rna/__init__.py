@@ -1,1 +1,1 @@
-"""RNA: nucleotide sequences in, chemical reactivities of every nucleotide out."""
+"""RNA: reactivity of every nucleotide to chemical probes, from the sequence."""
