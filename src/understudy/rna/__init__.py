@@ -1,1 +1,1 @@
-"""RNA: reactivity of every nucleotide to chemical probes, from the sequence."""
+"""RNA: from a nucleotide sequence to the reactivity of every nucleotide to each chemical."""
