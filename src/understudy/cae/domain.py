@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from understudy.core.domain import Dataset, Loaded, OnProgress
 from understudy.core.parquet import read_parquet
 from understudy.core.spec import DataSpec
 from understudy.errors import DataError
+from understudy.progress import Progress
 
 
 class CAE:
@@ -26,6 +27,7 @@ class CAE:
         "refrigerant": RefrigerantDataset,
         "tanks": TanksDataset,
     }
+    predict_options: Collection[str] = frozenset({"out", "skip_bad"})
 
     def read_like(
         self, path: Path, spec: DataSpec, *, n_measured: int | None, on_progress: OnProgress, **options: Any
@@ -50,3 +52,9 @@ class CAE:
         path = folder / f"{case.id}.csv"
         write_case_csv(path, spec, case.values, case.start)
         return path
+
+    def predict(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
+        """See :func:`understudy.cae.predict.predict`."""
+        from understudy.cae.predict import predict  # the networks: only when they are used
+
+        predict(self, paths, options, progress)
