@@ -230,6 +230,19 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_command("simulate"))
 
 
+def _pairing_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="FASTA, CSV or TSV with the columns sequence_id and sequence, Parquet; - for standard input",
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: one a core)")
+    parser.add_argument("--cache", metavar="FOLDER", help="default: pairing in the user's cache")
+    parser.add_argument("--export", metavar="FILE.parquet", help="also write the pairs, a row a sequence")
+    parser.set_defaults(run=_command("pairing"))
+
+
 def _config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action", choices=["show", "check"], help="show: print it; check: only say whether it is right"
@@ -255,6 +268,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "predict": ("predict cases from their controls, or reactivities of sequences", _predict_arguments),
     "ingest": ("read a folder of CSV cases into one Parquet file", _ingest_arguments),
     "simulate": ("make cases with a built-in experiment or an FMU", _simulate_arguments),
+    "pairing": ("compute base-pairing probabilities of RNA sequences", _pairing_arguments),
     "config": ("show or check the configuration", _config_arguments),
     "ui": ("open MLflow's pages on the recorded runs", _ui_arguments),
     "completion": ("print a script that completes commands and keys", _completion_arguments),

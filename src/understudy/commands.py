@@ -189,6 +189,13 @@ def simulate(options: argparse.Namespace) -> None:
     run(options, Terminal())
 
 
+def pairing(options: argparse.Namespace) -> None:
+    """Fill the cache of base-pairing probabilities."""
+    from understudy.rna.pairing.command import run
+
+    run(options, Terminal())
+
+
 def config(options: argparse.Namespace) -> None:
     """Print the configuration that these overrides compose to, or say that it is right."""
     from omegaconf import OmegaConf

@@ -68,4 +68,5 @@ def ranges(starts: NDArray[Any], counts: NDArray[Any]) -> Ints:
     """``starts[0], starts[0] + 1, …``, ``counts[0]`` of them, then those of ``starts[1]``, and so on."""
     ends = np.cumsum(counts, dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(starts - (ends - counts), counts)
+    within: Ints = np.arange(total) + np.repeat(starts - (ends - counts), counts)
+    return within

@@ -1,8 +1,9 @@
 """The folder of what was computed: Parquet parts that are whole or not there, and never change.
 
-A row of a part is a sequence: its key (128 bits of the SHA-256 of its letters), its length, how many pairs it has,
-and the lists ``i``, ``j`` and ``p``. The name of a part is the hash of its bytes, so that a damaged one is seen before it is read.
-Several processes may write to one folder at once; what two of them computed stands there twice, and is equal.
+A row of a part is a sequence: its key (128 bits of the SHA-256 of its letters), its length, how many pairs it
+has, and the lists ``i``, ``j`` and ``p``. The name of a part is the hash of its bytes, so that a damaged one is
+seen before it is read. Several processes may write to one folder at once; what two of them computed stands there
+twice, and is equal.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from understudy.core.files import atomic_path
-from understudy.rna.pairing.engine import Found
 from understudy.rna.pairing.pairs import Ints, Pairs, offsets_of, ranges
+from understudy.rna.vienna import Found
 
 log = logging.getLogger(__name__)
 
@@ -101,12 +102,13 @@ class Index:
     lengths: NDArray[np.uint16]
     pairs: NDArray[np.uint32]  # how many each has
 
-    def find(self, keys: Keys) -> Ints:
-        """The place of each of ``keys`` in this index, -1 where it is not there."""
+    def find(self, keys: Keys, lengths: Ints) -> Ints:
+        """The place of each sequence with this key and length in this index, -1 where it is not there."""
         if not len(self.keys):
             return np.full(len(keys), -1, np.int64)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, at, -1).astype(np.int64)
+        held = (self.keys[at] == keys) & (self.lengths[at] == lengths)
+        return np.where(held, at, -1).astype(np.int64)
 
 
 def read_index(folder: Path, on_damaged: Callable[[str], None]) -> Index:
@@ -180,5 +182,11 @@ def gather(index: Index, places: Ints, on_damaged: Callable[[str], None]) -> Pai
 
 def _offsets(column: pa.ChunkedArray) -> Ints:
     array = column.combine_chunks()
-    offsets = array.offsets.to_numpy().astype(np.int64)
-    return offsets - offsets[0]
+    offsets: Ints = array.offsets.to_numpy().astype(np.int64)
+    offsets -= offsets[0]
+    return offsets
+
+
+def bytes_in(folder: Path) -> int:
+    """The size of all parts of ``folder``."""
+    return sum(part.stat().st_size for part in folder.glob("*.parquet"))

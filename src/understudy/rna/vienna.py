@@ -1,6 +1,6 @@
 """What is asked of ViennaRNA, under which settings, and what to say where it is absent.
 
-This module is all that a worker process imports.
+A worker process imports this module and no other of the package: it starts in a tenth of a second.
 """
 
 from __future__ import annotations
