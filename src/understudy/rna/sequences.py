@@ -22,11 +22,11 @@ from understudy.rna.sources import (
     rows_of_parquet,
     rows_of_text,
 )
+from understudy.rna.table import ALPHABET
 
 Tokens = NDArray[np.uint8]
 Record = tuple[str, str, str, bool]  # where, id, sequence, whether a molecule may stand in several data sets
 
-LETTERS = "ACGU"  # tokens 0 1 2 3
 _BAD = 255
 
 
@@ -39,7 +39,7 @@ def _table() -> Tokens:
 
 
 _TOKENS = _table()
-_LETTERS = np.frombuffer(LETTERS.encode(), np.uint8)
+_LETTERS = np.frombuffer(ALPHABET.encode(), np.uint8)
 
 
 def encode(sequence: str, name: str) -> Tokens:
@@ -208,7 +208,6 @@ def _fasta(lines: Iterable[str], number: int, source: str) -> Iterator[Record]:
 
 
 __all__ = [
-    "LETTERS",
     "STDIN",
     "check_sequence",
     "decode",

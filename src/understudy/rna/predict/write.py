@@ -6,7 +6,7 @@ Every writer is a context manager that gives a function for blocks; its file is 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -18,19 +18,21 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
-from understudy.core.files import atomic_path, write_text
+from understudy.core.files import atomic_path
 from understudy.errors import ConfigError, DataError
-from understudy.rna.predict.ensemble import Floats
+from understudy.rna.pairing import available
 from understudy.rna.predict.kaggle import WriteBlock, open_binary
 from understudy.rna.predict.pipeline import REACTIVITY_2A3, Block
-from understudy.rna.sequences import LETTERS, STDIN
+from understudy.rna.sequences import STDIN
+from understudy.rna.structure import fold_many, write_shape
+from understudy.rna.table import ALPHABET, CHEMICALS
 
-PREDICTED = ("2A3", "DMS", "error_2A3", "error_DMS")  # the columns of Block.values
+PREDICTED = (*CHEMICALS, *(f"error_{name}" for name in CHEMICALS))  # the columns of Block.values
 COLUMNS = ("sequence_id", "position", "nucleotide", *PREDICTED)
 DECIMALS = 4
 _LONGEST_NAME = 200  # bytes of a file name; most file systems take 255
 
-_LETTERS = pa.array(list(LETTERS))
+_LETTERS = pa.array(list(ALPHABET))
 _TABLES = {".tsv": "\t", ".tsv.gz": "\t", ".csv": ",", ".csv.gz": ","}
 
 
@@ -107,11 +109,8 @@ def _parquet(path: Path) -> Iterator[WriteBlock]:
 
 
 @contextmanager
-def shape_files(folder: Path, text_of: Callable[[str, Floats], str]) -> Iterator[WriteBlock]:
+def shape_files(folder: Path) -> Iterator[WriteBlock]:
     """Writes ``<id>.shape`` with the predicted 2A3 of every sequence, for ``RNAfold --shape``.
-
-    Args:
-        text_of: makes the text of a file from a sequence and its reactivities ``(L,)``.
 
     Raises:
         DataError: the folder is a file.
@@ -122,25 +121,28 @@ def shape_files(folder: Path, text_of: Callable[[str, Floats], str]) -> Iterator
 
     def write(block: Block) -> None:
         for m, (name, sequence) in enumerate(zip(block.ids, block.sequences, strict=True)):
-            text = text_of(sequence, block.of(m)[:, REACTIVITY_2A3])
-            write_text(folder / f"{file_name(name)}.shape", text)
+            write_shape(folder / f"{file_name(name)}.shape", sequence, block.of(m)[:, REACTIVITY_2A3])
 
     yield write
 
 
 @contextmanager
-def structures(path: Path, structure_of: Callable[[str, Floats], str]) -> Iterator[WriteBlock]:
-    """Writes ``>id``, the sequence and its structure in dot-bracket, three lines a sequence.
+def structures(path: Path) -> Iterator[WriteBlock]:
+    """Writes the id, the sequence and its structure in dot-bracket, guided by the predicted 2A3, with its energy.
 
-    Args:
-        structure_of: gives the dot-bracket of a sequence from its predicted 2A3 reactivities ``(L,)``.
+    Raises:
+        ConfigError: ViennaRNA is absent.
     """
+    problem = available()
+    if problem:
+        raise ConfigError(problem)
     with atomic_path(path) as temporary, open_binary(temporary) as file:
 
         def write(block: Block) -> None:
-            for m, (name, sequence) in enumerate(zip(block.ids, block.sequences, strict=True)):
-                structure = structure_of(sequence, block.of(m)[:, REACTIVITY_2A3])
-                file.write(f">{name}\n{sequence}\n{structure}\n".encode())
+            profiles = [block.of(m)[:, REACTIVITY_2A3] for m in range(len(block))]
+            folds = fold_many(block.sequences, profiles)
+            for name, sequence, fold in zip(block.ids, block.sequences, folds, strict=True):
+                file.write(f">{name}\n{sequence}\n{fold.structure} ({fold.energy:.2f})\n".encode())
 
         yield write
 
