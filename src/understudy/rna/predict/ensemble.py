@@ -58,7 +58,6 @@ class Ensemble:
         self._overlap = overlap
         self._say = say
         self._told = False
-        self._largest = 0  # batch so far, in bytes
 
     @property
     def uses_pairs(self) -> bool:
@@ -114,31 +113,34 @@ class Ensemble:
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[Part]]:
         """Parts of similar length together, the longest first: what does not fit is known at once."""
         parts = sorted((p for m, n in enumerate(lengths) for p in self._parts(m, n)), key=lambda p: -p.length)
+        left = self._left(parts[0].length if parts else 0)
         batch: list[Part] = []
         for part in parts:
-            if batch and not self._fits(batch[0].length, len(batch) + 1):
-                self._check_memory(batch)
+            if batch and not self._fits(batch[0].length, len(batch) + 1, left):
                 yield batch
                 batch = []
             batch.append(part)
         if batch:
-            self._check_memory(batch)
             yield batch
 
-    def _check_memory(self, batch: Sequence[Part]) -> None:
-        needed = self.bytes_for(batch[0].length, len(batch))
-        if needed <= self._largest:
-            return
+    def _left(self, longest: int) -> int:
+        """What batches may take: less than was allowed where the machine has less.
+
+        How sequences are cut does not depend on it: the same file gives the same result everywhere, or an error.
+        """
         left = memory_available()
-        if left is not None and needed > left:
+        if left is None or left >= self._memory:
+            return self._memory
+        needed = self.bytes_for(longest, 1)
+        if needed > left:
             raise DataError(
-                f"predicting {batch[0].length:,} nucleotides at once takes {_gib(needed)}, and this machine has "
+                f"predicting {longest:,} nucleotides at once takes {_gib(needed)}, and this machine has "
                 f"{_gib(left)} left; give a smaller --memory, so that long sequences are predicted in parts"
             )
-        self._largest = needed
+        return left
 
-    def _fits(self, longest: int, count: int) -> bool:
-        return count * longest**2 <= AREA and self.bytes_for(longest, count) <= self._memory
+    def _fits(self, longest: int, count: int, left: int) -> bool:
+        return count * longest**2 <= AREA and self.bytes_for(longest, count) <= left
 
     def _parts(self, m: int, length: int) -> list[Part]:
         if self.bytes_for(length, 1) <= self._memory:
