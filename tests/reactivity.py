@@ -23,7 +23,7 @@ class Local:
 
     def __init__(self, reach: int = 5, *, seed: int = 0, bytes_a_pair: int = 1, scale: float = 1.0) -> None:
         rng = np.random.default_rng(seed)
-        self._weights = rng.uniform(0, 1 / (2 * reach + 1), (2 * reach + 1, 4, 4)) * scale
+        self._weights = rng.exponential(0.5 / (2 * reach + 1), (2 * reach + 1, 4, 4)) * scale
         self._reach = reach
         self._bytes_a_pair = bytes_a_pair
         self.batches: list[list[int]] = []  # the lengths of every batch that was asked for

@@ -63,9 +63,9 @@ class TestSequences:
             try:
                 first, last = int(low), int(high)
             except ValueError:
-                raise DataError(
-                    f"{where}: id_min {low!r} and id_max {high!r} must be whole numbers"
-                ) from None
+                first = last = -1
+            if first < 0:
+                raise DataError(f"{where}: id_min {low!r} and id_max {high!r} must be whole numbers from 0")
             if last - first + 1 != len(sequence):
                 raise DataError(
                     f"{where}: ids {first} to {last} are {last - first + 1} nucleotides; the sequence has "
