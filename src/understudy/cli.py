@@ -175,13 +175,16 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = (
+        "%(prog)s RUN SOURCE --out PATH\n       %(prog)s RUN [RUN ...] SOURCE [options of RNA runs]"
+    )
     parser.add_argument(
         "paths",
         nargs="+",
-        metavar="RUN SOURCE",
-        help="folder of a run or bundle, then CAE: a folder of CSV cases or a file, with controls in all rows and "
-        "predicted signals in the first in_len; RNA: FASTA, CSV, TSV or Parquet with sequences, or - for "
-        "standard input; several RNA runs before it are averaged",
+        metavar="PATH",
+        help="RUN: folder of a run or bundle. SOURCE: CAE, a folder of CSV cases or a file, with controls in all "
+        "rows and predicted signals in the first in_len; RNA, FASTA, CSV, TSV or Parquet with sequences, or - "
+        "for standard input. Several RNA runs are averaged",
     )
     parser.add_argument(
         "--out",

@@ -18,7 +18,7 @@ from reactivity import Local, random_sequence
 from understudy.core import domain as domains
 from understudy.progress import Progress
 from understudy.rna.pairing import available
-from understudy.rna.predict import command
+from understudy.rna.predict import OPTIONS, command
 from understudy.rna.surrogate import ReactivitySurrogate
 
 needs_viennarna = pytest.mark.skipif(available() is not None, reason="ViennaRNA is not installed")
@@ -30,7 +30,7 @@ class RNA:
     """The domain, as far as `predict` needs it."""
 
     name = "rna"
-    predict_options = command.OPTIONS
+    predict_options = OPTIONS
 
     def predict(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
         command.predict(paths, options, progress)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from understudy.errors import DataError
 from understudy.rna.sequences import check_sequence, decode, encode, encode_many, read_sequences
+from understudy.rna.sources import count_records
 
 NAMES = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=12)
 NUCLEOTIDES = st.text("ACGUTacgut", min_size=1, max_size=200)
@@ -173,3 +174,13 @@ def test_places_that_are_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"PAR1"))))  # type: ignore[arg-type]
     with pytest.raises(DataError, match="cannot be streamed"):
         list(read_sequences("-"))
+
+
+def test_how_many_there_are_about(tmp_path: Path) -> None:
+    (tmp_path / "x.fasta").write_text(">a\nAC\nGU\n>b\nA\n")
+    (tmp_path / "x.csv").write_bytes(gzip.compress(b"id,sequence\na,ACG\nb,GG\n"))
+    pq.write_table(pa.table({"id": ["a", "b"], "sequence": ["A", "C"]}), tmp_path / "x.parquet")
+    assert count_records(tmp_path / "x.fasta") == 2
+    assert count_records(tmp_path / "x.csv") == 3
+    assert count_records(tmp_path / "x.parquet") == 2
+    assert count_records("-") == count_records(tmp_path / "absent") == 0

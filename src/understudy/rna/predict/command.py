@@ -17,9 +17,8 @@ from understudy.rna.predict.ensemble import GIB, MEMORY, Ensemble, Predictor
 from understudy.rna.predict.kaggle import TestSequences, WriteBlock, submission
 from understudy.rna.predict.pipeline import BLOCK, predict_blocks
 from understudy.rna.sequences import STDIN, read_sequences
+from understudy.rna.sources import count_records
 from understudy.rna.surrogate import ReactivitySurrogate
-
-OPTIONS = frozenset({"out", "shape", "structure", "kaggle", "pairing", "tta", "memory"})
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def predict(paths: Sequence[str], options: Mapping[str, Any], progress: Progress
 
     Args:
         paths: runs, and the source after them, which ``kaggle`` replaces.
-        options: of :data:`OPTIONS`, those that were given.
+        options: of :data:`understudy.rna.predict.OPTIONS`, those that were given.
 
     Raises:
         ConfigError: options that do not go together, or ViennaRNA is needed and absent.
@@ -103,11 +102,12 @@ def run_order(order: Order, predictors: Sequence[Predictor], progress: Progress)
             writers.append(files.enter_context(write.structures(Path(order.structure))))
         pairing = pairing_of if _with_pairs(order, ensemble, progress) else None
         molecules = nucleotides = 0
+        expected = count_records(str(order.kaggle or order.source))
         for block in predict_blocks(records, ensemble, pairing, size=BLOCK):
             for write_block in writers:
                 write_block(block)
             molecules, nucleotides = molecules + len(block), nucleotides + len(block.values)
-            on_progress(molecules, molecules)
+            on_progress(molecules, max(molecules, expected))
     places = [p for p in (order.out, order.shape, order.structure) if p is not None and p != STDIN]
     where = f" in {', '.join(places)}" if places else ""
     progress.say(f"{molecules:,} sequences, {nucleotides:,} nucleotides{where}")
