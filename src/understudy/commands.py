@@ -122,34 +122,20 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Write what the surrogate predicts for the rows after the first ``in_len`` of every case."""
-    import understudy
-    from understudy.core.cases import Case, table_from_cases
+    """Write what one or several runs predict; how, their domain knows."""
+    from understudy.core.bundle import domain_of
     from understudy.core.domain import domain
-    from understudy.core.parquet import write_parquet
-    from understudy.core.spec import DataSpec
 
-    terminal = Terminal()
-    surrogate = understudy.load(options.model)
-    table = _read_like(
-        surrogate, Path(options.cases), terminal, n_measured=surrogate.in_len, skip=options.skip_bad
-    )
-    surrogate.task.check(table)
-    with terminal.bar("predicting") as on_progress:
-        predictions = surrogate.task.free_run(surrogate.bundle.model, table, range(len(table)), on_progress)
-    spec = surrogate.spec
-    shown = DataSpec(spec.predicted, spec.step, spec.step_unit, spec.domain)
-    cases = [
-        Case(case.id, y.numpy(), case.start + surrogate.in_len * spec.step)
-        for case, y in zip(table, predictions, strict=True)
-    ]
-    out = Path(options.out)
-    if out.suffix == ".parquet":
-        write_parquet(table_from_cases(shown, cases), out)
-    else:
-        for case in cases:
-            domain(spec.domain).write_case(out, shown, case)
-    terminal.say(f"{len(cases)} predicted cases in {out}")
+    field = domain(domain_of(Path(options.paths[0])))
+    given = {
+        key: value
+        for key, value in vars(options).items()
+        if key not in ("paths", "run", "debug") and value is not None and value is not False
+    }
+    foreign = [key for key in given if key not in field.predict_options]
+    if foreign:
+        raise ConfigError(f"--{foreign[0].replace('_', '-')} means nothing for a run of {field.name.upper()}")
+    field.predict(options.paths, given, Terminal())
 
 
 def _read_like(surrogate: Any, path: Path, terminal: Terminal, *, n_measured: int | None, skip: bool) -> Any:

@@ -73,6 +73,19 @@ def find_bundle(path: Path) -> Path:
     )
 
 
+def domain_of(path: Path) -> str:
+    """The name of the domain of a run or bundle, from its description alone.
+
+    Raises:
+        ModelError: nothing there, or a description that does not say.
+    """
+    folder = find_bundle(path)
+    try:
+        return str(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["spec"]["domain"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder}: damaged bundle: {error}") from error
+
+
 def load_bundle(path: Path) -> Bundle:
     """Read a bundle, or the bundle of a run.
 
@@ -119,4 +132,4 @@ def _shapes(path: Path) -> dict[str, list[int]]:
         return {key: list(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
 
 
-__all__ = ["Bundle", "find_bundle", "load_bundle", "save_bundle"]
+__all__ = ["Bundle", "domain_of", "find_bundle", "load_bundle", "save_bundle"]

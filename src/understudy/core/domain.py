@@ -6,7 +6,7 @@ line there, not a new branch here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from understudy.core.cases import Case, CaseTable
 from understudy.core.spec import DataSpec
 from understudy.errors import ConfigError, did_you_mean
+from understudy.progress import Progress
 
 if TYPE_CHECKING:
     from understudy.core.bundle import Bundle
@@ -61,6 +62,7 @@ class Domain(Protocol):
 
     name: str
     datasets: Mapping[str, Callable[..., Dataset]]
+    predict_options: Collection[str]  # of `understudy predict`, those that mean something here
 
     def study(self, request: Request) -> Study:
         """A training run on one of the data sets.
@@ -79,6 +81,12 @@ class Domain(Protocol):
 
     def write_case(self, folder: Path, spec: DataSpec, case: Case) -> Path:
         """Write a case in the file format of the field; returns the file."""
+
+    def predict(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
+        """Write what the runs at the first of ``paths`` predict for what the last one holds.
+
+        ``options`` are those of ``predict_options`` that were given.
+        """
 
 
 @cache
