@@ -1,0 +1,1 @@
+"""Reactivity profiles: figures, tables and the page."""
