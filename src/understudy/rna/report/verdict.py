@@ -1,0 +1,109 @@
+"""What a person wants to know first: the official figure, beside the best baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from understudy.report.numbers import number
+from understudy.rna.evaluate import ProfileEvaluation
+from understudy.rna.molecules import CHEMICALS
+from understudy.rna.tallies import Doubles
+
+_SURE = 2.0  # standard errors from which on a difference is more than chance
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much larger the error of one method is than that of another, and the standard error of that.
+
+    Molecules are taken as independent of one another; nucleotides of one molecule are not.
+    """
+
+    value: float
+    error: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is more than chance would give."""
+        return bool(abs(self.value) > _SURE * self.error)
+
+
+def difference(
+    one: ProfileEvaluation, other: ProfileEvaluation, chemical: int | None = None
+) -> Difference:
+    """Of the official figure of two methods on the same molecules, or of that of one chemical."""
+    mine, theirs = _sums(one, chemical), _sums(other, chemical)
+    counts = one.molecule.count * (2 if chemical is None else 1)
+    kept = counts > 0
+    gap, counts = (mine - theirs)[kept], counts[kept]
+    n = len(counts)
+    value = float(gap.sum() / counts.sum())
+    if n < 2:
+        return Difference(value, float("inf"))
+    spread = ((gap - value * counts) ** 2).sum() * n / (n - 1)
+    return Difference(value, float(np.sqrt(spread) / counts.sum()))
+
+
+def _sums(evaluation: ProfileEvaluation, chemical: int | None) -> Doubles:
+    total = evaluation.molecule.total
+    return total.sum(axis=1) if chemical is None else total[:, chemical]
+
+
+def best_of(baselines: Sequence[ProfileEvaluation]) -> ProfileEvaluation | None:
+    """The baseline with the lowest official figure."""
+    usable = [b for b in baselines if np.isfinite(b.mae)]
+    return min(usable, key=lambda b: b.mae) if usable else None
+
+
+def verdict(evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation]) -> str:
+    """How the network compares with the best baseline by the official figure."""
+    name, n = evaluation.name, evaluation.n_scored
+    if not n:
+        total = len(evaluation.index)
+        which = f"none of the {total} molecules was" if total != 1 else "the only molecule was not"
+        return f"{name} cannot be judged: {which} measured well enough (SN_filter = 1) with both chemicals."
+    if not np.isfinite(evaluation.mae):
+        broken = int(np.isnan(evaluation.molecule.mae[evaluation.molecule.count > 0]).sum())
+        return f"{name} cannot be used as it is: it predicted what is not a number in {broken} of {n} molecules."
+    molecules = f"{n:,} molecule{'s' * (n != 1)}"
+    best = best_of(baselines)
+    own = number(evaluation.mae, 3)
+    if best is None:
+        return f"{name} is off by {own} on average over {molecules}, without a baseline to compare it with."
+    gap = difference(evaluation, best)
+    theirs = number(best.mae, 3)
+    if not gap.sure:
+        own, theirs = number(evaluation.mae, 4), number(best.mae, 4)
+        head = f"{name} is as good as the best baseline, as far as {molecules} can tell: it is off by {own} on "
+        head += f"average, {best.name} by {theirs}."
+    elif gap.value < 0:
+        less = -gap.value / best.mae
+        head = f"{name} beats every baseline: it is off by {own} on average, {_percent(less)} less than "
+        head += f"{best.name} ({theirs})."
+    else:
+        more = f", {_percent(gap.value / best.mae)} more than" if best.mae > 0 else "; not so"
+        head = f"{name} does not beat the baselines: it is off by {own} on average{more} {best.name} ({theirs})."
+    return head + _exception(evaluation, baselines, gap)
+
+
+def _exception(
+    evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation], gap: Difference
+) -> str:
+    """The chemical on which a network that wins in all is beaten."""
+    if not (gap.sure and gap.value < 0):
+        return ""
+    for k, chemical in enumerate(CHEMICALS):
+        usable = [b for b in baselines if np.isfinite(b.mae)]
+        rival = min(usable, key=lambda b: float(b.overall.by_chemical[0, k]))
+        against = difference(evaluation, rival, k)
+        if against.sure and against.value > 0:
+            ours, theirs = (number(float(e.overall.by_chemical[0, k]), 3) for e in (evaluation, rival))
+            return f" On {chemical} alone, {rival.name} is better ({theirs} against {ours})."
+    return ""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
