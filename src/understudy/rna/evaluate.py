@@ -234,7 +234,9 @@ def metrics_of(evaluation: ProfileEvaluation, prefix: str = "test") -> dict[str,
     for kind, path in (("data set", "dataset/"), ("length", "length/"), ("pairing", "")):
         if kind in evaluation.by:
             found = evaluation.by[kind]
-            named |= {f"{prefix}/mae/{path}{g}": float(v) for g, v in zip(found.labels, found.mae, strict=True)}
+            named |= {
+                f"{prefix}/mae/{path}{g}": float(v) for g, v in zip(found.labels, found.mae, strict=True)
+            }
     nucleotide = evaluation.by["nucleotide"]
     for letter, pooled, values in zip(nucleotide.labels, nucleotide.mae, nucleotide.by_chemical, strict=True):
         named[f"{prefix}/mae/{letter}"] = float(pooled)

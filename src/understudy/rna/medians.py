@@ -88,7 +88,9 @@ def fit_medians(
         raise ValueError("the kind 'pairing' needs pairs")
     counted = counted_rows(molecules, index)
     if not counted.any():
-        raise DataError("no training molecule has SN_filter = 1 for both chemicals: no baseline can be fitted")
+        raise DataError(
+            "no training molecule has SN_filter = 1 for both chemicals: no baseline can be fitted"
+        )
     rows = rows_of(molecules.offsets, index)
     values = np.clip(molecules.reactivity[rows[counted]], 0.0, 1.0)
     tokens = molecules.tokens[rows[counted]]

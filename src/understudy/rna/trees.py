@@ -93,7 +93,9 @@ def fit_trees(
     rows = rows_of(molecules.offsets, chosen)
     counted = counted_rows(molecules, chosen)
     if not counted.any():
-        raise DataError("no training molecule has SN_filter = 1 for both chemicals: no baseline can be fitted")
+        raise DataError(
+            "no training molecule has SN_filter = 1 for both chemicals: no baseline can be fitted"
+        )
     windows = Windows(
         molecules.tokens[rows],
         offsets_of(np.diff(molecules.offsets)[chosen]),

@@ -15,6 +15,7 @@ from understudy.report.draw import plain_numbers, style_axes
 from understudy.report.svg import LINES, METHODS, new_figure
 from understudy.rna.evaluate import DENSITY, ProfileEvaluation
 from understudy.rna.molecules import CHEMICALS
+from understudy.rna.report import texts
 from understudy.rna.report.look import Look, Plot
 from understudy.rna.tallies import Calibration
 
@@ -81,6 +82,36 @@ def _draw_length(labels: Sequence[str], values: Sequence[Doubles], look: Look) -
     return figure
 
 
+def spread_plot(methods: Sequence[ProfileEvaluation]) -> Plot | None:
+    """How the errors of single molecules are spread, for each method; None where nothing counts."""
+    methods = methods[: len(METHODS)]
+    errors = [np.sort(m.molecule.mae[np.isfinite(m.molecule.mae)]) for m in methods]
+    if not any(map(len, errors)):
+        return None
+    return Plot(
+        "spread",
+        "Spread over the molecules",
+        "Share of molecules whose mean absolute error is below a value, for each method",
+        partial(_draw_spread, errors),
+        "The share of molecules whose error is at most this large: the further left, the better.",
+        tuple(m.name for m in methods),
+    )
+
+
+def _draw_spread(errors: Sequence[Doubles], look: Look) -> Figure:
+    figure, ax = _axes(look)
+    share = np.linspace(0, 1, _MOST_POINTS + 1)
+    for m, values in enumerate(errors):
+        if len(values):
+            # At most so many points, and never fewer molecules than there are below an error.
+            at = np.quantile(values, share, method="inverted_cdf")
+            ax.step(at, share, color=look.methods[m], ls=LINES[m], lw=1.4, where="post")
+    ax.set_ylim(0, 1)
+    ax.set_xlim(left=0)
+    _labels(ax, look, "mean absolute error of a molecule", "share of molecules")
+    return figure
+
+
 def density_plots(evaluation: ProfileEvaluation) -> list[Plot]:
     """Predicted against measured values, a figure for each chemical."""
     return [
@@ -89,8 +120,8 @@ def density_plots(evaluation: ProfileEvaluation) -> list[Plot]:
             f"{chemical}: predicted and measured",
             f"How often predicted and measured reactivities to {chemical} occur together",
             partial(_draw_density, evaluation.density[k]),
-            "Darker squares hold more nucleotides (logarithmic). A perfect prediction lies on the dashed line; the "
-            "orange one is the mean of what was measured.",
+            "The stronger the colour, the more nucleotides (logarithmic). A perfect prediction lies on the dashed "
+            "line; the orange one is the mean of what was measured.",
         )
         for k, chemical in enumerate(CHEMICALS)
         if evaluation.density[k].any()
@@ -102,6 +133,7 @@ def _draw_density(counts: NDArray[np.int64], look: Look) -> Figure:
     ax = figure.add_subplot()
     figure.subplots_adjust(left=0.12, right=0.985, top=0.97, bottom=0.12)
     style_axes(ax, look.palette, look.size)
+    ax.grid(False)
     image = np.zeros((DENSITY, DENSITY, 4))
     image[..., :3] = _BLUE
     strength = np.log1p(counts)
@@ -129,10 +161,10 @@ def calibration_plots(evaluation: ProfileEvaluation) -> list[Plot]:
                 f"{chemical}: predicted error",
                 f"Actual and reported errors against the error predicted for {chemical}",
                 partial(_draw_calibration, found),
-                f"A dot is the mean of {int(np.median(found.count)):,} nucleotides of similar predicted error; on "
-                f"the dashed line the prediction of the error is right. {found.within:.0%} of the measured values "
-                "lie within one predicted error.".replace("%", " %"),
-                ("reported by the experiment", "absolute error of the prediction"),
+                f"A dot is the mean of {texts.count(int(np.median(found.count)))} nucleotides of similar predicted "
+                "error; on the dashed line the prediction of the error is right. "
+                f"{texts.percent(found.within)} of the measured values lie within one predicted error.",
+                ("absolute error of the prediction", "reported by the experiment"),
             )
         )
     return plots
@@ -142,7 +174,7 @@ def _draw_calibration(found: Calibration, look: Look) -> Figure:
     figure, ax = _axes(look)
     top = 1.08 * max(found.predicted.max(), found.reported.max(), found.residual.max())
     ax.plot([0, top], [0, top], color=look.palette.muted, lw=1.2, ls=(0, (4, 3)))
-    for m, values in enumerate((found.reported, found.residual)):
+    for m, values in enumerate((found.residual, found.reported)):
         ax.plot(found.predicted, values, color=look.methods[m], ls=LINES[m], lw=1.4, marker="o", ms=4)
     ax.set_ylim(0, top)
     ax.set_xlim(0, 1.08 * found.predicted.max())

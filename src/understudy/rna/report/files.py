@@ -61,9 +61,7 @@ def _calibration(found: Calibration) -> dict[str, Any]:
         "correlation_with_reported": finite_or_none(found.correlation),
         "bins": [
             {"predicted": float(p), "reported": float(r), "residual": float(a), "nucleotides": int(n)}
-            for p, r, a, n in zip(
-                found.predicted, found.reported, found.residual, found.count, strict=True
-            )
+            for p, r, a, n in zip(found.predicted, found.reported, found.residual, found.count, strict=True)
         ],
     }
 

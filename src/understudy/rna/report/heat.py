@@ -17,6 +17,7 @@ from understudy.report.draw import plain_numbers
 from understudy.report.svg import new_figure
 from understudy.rna.evaluate import ProfileEvaluation
 from understudy.rna.molecules import CHEMICALS
+from understudy.rna.report import texts
 from understudy.rna.report.look import Look, Plot, quiet
 
 _MOST_ROWS = 200
@@ -42,7 +43,7 @@ class Heat:
         if rows == self.n_scored:
             shown = f"All {rows} scored molecules" if rows > 1 else "The only scored molecule"
         else:
-            shown = f"{rows} of the {self.n_scored:,} scored molecules, evenly spread"
+            shown = f"{rows} of the {texts.count(self.n_scored)} scored molecules, evenly spread"
         return f"{shown}, sorted by length and within a length by error, the best predicted on top."
 
 
@@ -83,7 +84,7 @@ def heat_pairs(heat: Heat) -> list[Plot]:
     return [
         Plot(
             f"heat_{chemical}",
-            f"{chemical}: {heat.caption[0].lower()}{heat.caption[1:]}",
+            f"{chemical}: {heat.caption[0].lower()}{heat.caption[1:-1]}",
             "",
             partial(_draw_pair, [heat.measured[..., k], heat.predicted[..., k]], heat.lengths),
         )
@@ -103,7 +104,7 @@ def _hex(colour: tuple[float, ...]) -> str:
 def _draw_one(values: NDArray[np.float32], lengths: NDArray[np.int64], look: Look) -> Figure:
     figure = new_figure(4.9, 3.4)
     ax = figure.add_subplot()
-    figure.subplots_adjust(left=0.04, right=0.985, top=0.98, bottom=0.14)
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.98, bottom=0.14)
     _show(ax, values, lengths, look)
     return figure
 

@@ -17,6 +17,7 @@ from understudy.report.draw import PAPER, Palette, lettering
 from understudy.report.svg import LINES, METHODS, THEMED, Svgs
 
 _DPI = 130
+_COLUMNS = 3  # of a legend
 # Of the colours of methods: A green, C amber, G grey, U pink, none of them the blue of the prediction.
 _NUCLEOTIDES = (2, 4, 5, 3)
 
@@ -44,7 +45,8 @@ PRINT = Look(PAPER, ("#0a66b7", "#d55e00", "#008a63", "#b5568f", "#a87500", "#59
 class Plot:
     """A figure that can be drawn for the page and as a file.
 
-    ``legend`` names the lines in the order of the methods' colours; ``file`` has no suffix.
+    ``legend`` names the lines in the order of the methods' colours; ``file`` has no suffix;
+    ``headroom`` are the inches above the figure that it uses itself in a file.
     """
 
     file: str
@@ -53,6 +55,7 @@ class Plot:
     draw: Callable[[Look], Figure]
     caption: str = ""
     legend: tuple[str, ...] = ()
+    headroom: float = 0.0
 
     def chart(self, svgs: Svgs) -> Chart:
         """The figure for the page."""
@@ -66,18 +69,15 @@ class Plot:
             figure.patch.set_visible(True)
             figure.patch.set_facecolor("white")
             height = figure.get_figheight()
-            above = 1 + (0.3 if self.legend else 0.1) / height
-            figure.text(
-                0.01, above, self.title, size=11, weight="bold", color=PAPER.ink, va="bottom", parse_math=False
-            )
-            if self.legend:
-                lines = [
-                    Line2D([], [], color=PRINT.methods[m], ls=LINES[m], lw=1.8) for m in range(len(self.legend))
-                ]
-                figure.legend(
-                    lines, self.legend, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False,
-                    fontsize=8,
-                )  # fmt: skip
+            lines = [
+                Line2D([], [], color=PRINT.methods[m], ls=LINES[m], lw=1.8) for m in range(len(self.legend))
+            ]
+            if lines:
+                place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": _COLUMNS}
+                figure.legend(lines, self.legend, frameon=False, fontsize=8, **place)
+            above = 0.1 + self.headroom + 0.19 * -(-len(lines) // _COLUMNS)
+            style = {"size": 11, "weight": "bold", "color": PAPER.ink}
+            figure.text(0.01, 1 + above / height, self.title, va="bottom", parse_math=False, **style)
             with atomic_path(path) as temporary:
                 figure.savefig(temporary, dpi=_DPI, bbox_inches="tight", pad_inches=0.15)
         return path

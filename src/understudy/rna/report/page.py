@@ -10,13 +10,20 @@ import numpy as np
 from markupsafe import Markup
 
 from understudy.report.charts import history_charts
-from understudy.report.numbers import number, seconds
+from understudy.report.numbers import seconds
 from understudy.report.run import RunFacts
 from understudy.report.svg import Svgs
 from understudy.report.template import render_page
 from understudy.rna.evaluate import ProfileEvaluation
 from understudy.rna.molecules import CHEMICALS
-from understudy.rna.report.charts import calibration_plots, density_plots, length_plot, position_plot
+from understudy.rna.report import texts
+from understudy.rna.report.charts import (
+    calibration_plots,
+    density_plots,
+    length_plot,
+    position_plot,
+    spread_plot,
+)
 from understudy.rna.report.heat import gradient, heat_of, heat_plots
 from understudy.rna.report.look import PAGE
 from understudy.rna.report.profile import profile_of, profile_plot
@@ -40,15 +47,13 @@ class Section:
     has_error: bool
 
 
-def render(
-    evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation], run: RunFacts
-) -> str:
+def render(evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation], run: RunFacts) -> str:
     """The page as text."""
     svgs = Svgs()
     methods = [evaluation, *baselines]
     heat = heat_of(evaluation)
-    plots = [position_plot(methods), length_plot(methods)]
-    plots += [*density_plots(evaluation), *calibration_plots(evaluation)]
+    along = [position_plot(methods), spread_plot(methods), length_plot(methods)]
+    rows = [[plot for plot in along if plot], density_plots(evaluation), calibration_plots(evaluation)]
     content: dict[str, Any] = {
         "run": run,
         "name": evaluation.name,
@@ -60,7 +65,7 @@ def render(
         "gradient": gradient(),
         "heat": [plot.chart(svgs) for plot in heat_plots(heat)] if heat else [],
         "heat_note": heat.caption if heat else "",
-        "charts": [plot.chart(svgs) for plot in plots if plot is not None],
+        "charts": [[plot.chart(svgs) for plot in row] for row in rows if row],
         "history": history_charts(svgs, run.history),
         "lines": _lines(evaluation),
         "n_unscored": len(evaluation.index) - evaluation.n_scored,
@@ -79,20 +84,24 @@ def _tiles(
     """Name, value and remark of the few numbers that stand on top."""
     by = zip(CHEMICALS, evaluation.overall.by_chemical[0], strict=True)
     tiles = [
-        ("Mean absolute error", number(evaluation.mae, 3), ", ".join(f"{c} {number(v, 3)}" for c, v in by))
+        (
+            "Mean absolute error",
+            texts.error(evaluation.mae),
+            ", ".join(f"{c} {texts.error(v)}" for c, v in by),
+        )
     ]
     best = best_of(baselines)
     if best is not None:
-        tiles.append(("Best baseline", number(best.mae, 3), best.name))
+        tiles.append(("Best baseline", texts.error(best.mae), best.name))
     pearson = evaluation.pearson[np.isfinite(evaluation.pearson).all(axis=1)]
     if len(pearson):
         middle = np.median(pearson, axis=0)
         text = ", ".join(f"{c} {v:.2f}" for c, v in zip(CHEMICALS, middle, strict=True))
         tiles.append(("Correlation", f"{np.median(pearson.mean(axis=1)):.2f}", f"median molecule; {text}"))
     n, total = evaluation.n_scored, len(evaluation.index)
-    values = f"{2 * int(evaluation.overall.count[0]):,} values".replace(",", " ")
-    noisy = f"; {total - n} of {total} too noisy to be scored" if n < total else ""
-    tiles.append(("Molecules scored", f"{n:,}".replace(",", " "), values + noisy))
+    values = f"{texts.count(2 * int(evaluation.overall.count[0]))} values"
+    noisy = f"; {texts.count(total - n)} of {texts.count(total)} too noisy to be scored" if n < total else ""
+    tiles.append(("Molecules scored", texts.count(n), values + noisy))
     if np.isfinite(evaluation.seconds_per_molecule):
         tiles.append(("Time per molecule", seconds(evaluation.seconds_per_molecule), "prediction"))
     return tiles
@@ -125,8 +134,8 @@ def _lines(evaluation: ProfileEvaluation) -> list[tuple[str, str, int, tuple[str
     for k in evaluation.order()[::-1][:_MOST_MOLECULES]:
         m = int(evaluation.index[k])
         errors = [float(evaluation.molecule.mae[k]), *evaluation.molecule.by_chemical[k].tolist()]
-        numbers = [f"{v:.3f}" if np.isfinite(v) else number(v) for v in errors]
-        numbers += [f"{v:.2f}" if np.isfinite(v) else number(v) for v in evaluation.pearson[k].tolist()]
+        numbers = [texts.error(v) for v in errors]
+        numbers += [texts.error(v, 2) for v in evaluation.pearson[k].tolist()]
         lines.append(
             (
                 molecules.ids[m],

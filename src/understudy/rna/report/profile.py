@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from understudy.report.draw import plain_numbers, style_axes
 from understudy.report.names import shorten
-from understudy.report.numbers import number
 from understudy.report.svg import new_figure
 from understudy.rna.evaluate import ProfileEvaluation
 from understudy.rna.molecules import ALPHABET, CHEMICALS
+from understudy.rna.report import texts
 from understudy.rna.report.look import Look, Plot, quiet
 
-_INCHES = 0.082  # of a nucleotide
+_INCHES = 0.082  # of a nucleotide, at least
+_LEAST_WIDTH = 10.4
 _LOW, _HIGH = -0.35, 1.6  # beyond these, the axis ends and a mark says so
 
 
@@ -41,10 +42,10 @@ class Profile:
     @property
     def caption(self) -> str:
         """The numbers of the molecule in one line."""
-        by = ", ".join(f"{c} {number(v, 3)}" for c, v in zip(CHEMICALS, self.mae[1:], strict=True))
+        by = ", ".join(f"{c} {texts.error(v)}" for c, v in zip(CHEMICALS, self.mae[1:], strict=True))
         last = self.first + len(self.tokens) - 1
         where = "" if len(self.tokens) == self.length else f", of which {self.first} to {last} were measured"
-        return f"Mean absolute error {number(self.mae[0], 3)} ({by}); {self.length} nucleotides{where}"
+        return f"Mean absolute error {texts.error(self.mae[0])} ({by}); {self.length} nucleotides{where}"
 
     @property
     def width(self) -> int:
@@ -83,11 +84,12 @@ def profile_plot(profile: Profile, file: str) -> Plot:
         f"{shorten(profile.id, 40)} · {shorten(profile.dataset, 30)}   {profile.caption}",
         f"Measured and predicted reactivities of {profile.id} at each nucleotide",
         partial(_draw, profile),
+        headroom=0.2,
     )
 
 
 def _width(n: int) -> float:
-    return max(5.0, 0.75 + _INCHES * n)
+    return max(_LEAST_WIDTH, 0.75 + _INCHES * n)
 
 
 def _draw(profile: Profile, look: Look) -> Figure:
@@ -99,7 +101,7 @@ def _draw(profile: Profile, look: Look) -> Figure:
     ratios = [3.0, 3.0, 0.36] + [0.62] * track
     axes = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
     figure.subplots_adjust(
-        left=0.62 / width, right=1 - 0.08 / width, top=1 - 0.22 / height, bottom=0.45 / height, hspace=0.12
+        left=0.62 / width, right=1 - 0.08 / width, top=1 - 0.09 / height, bottom=0.45 / height, hspace=0.12
     )
     for k, chemical in enumerate(CHEMICALS):
         _chemical(axes[k], profile, k, look)
@@ -155,7 +157,9 @@ def _chemical(ax: Axes, profile: Profile, k: int, look: Look) -> None:
     ax.plot(x[under], np.full(under.sum(), low - room), "v", color=look.palette.ink, ms=4, clip_on=False)
 
 
-def _steps(x: NDArray[np.int64], values: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # type: ignore[type-arg]
+def _steps(
+    x: NDArray[np.int64], values: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # type: ignore[type-arg]
     """A line that is level over each nucleotide."""
     edges = np.stack([x - 0.5, x + 0.5], axis=1).ravel()
     return edges, np.repeat(values.astype(np.float64), 2)
@@ -166,9 +170,10 @@ def _letters(ax: Axes, profile: Profile, look: Look) -> None:
     ax.set_ylim(0, 1)
     ax.set_yticks([])
     ax.tick_params(bottom=False)
+    size = min(9.0, 70 * (_width(len(profile.tokens)) - 0.7) / len(profile.tokens))
     for x, token in enumerate(profile.tokens, start=profile.first):
         ax.text(
-            x, 0.5, ALPHABET[token], size=6.5, weight="bold", color=look.nucleotides[token], ha="center",
+            x, 0.5, ALPHABET[token], size=size, weight="bold", color=look.nucleotides[token], ha="center",
             va="center_baseline",
         )  # fmt: skip
 
@@ -190,5 +195,10 @@ def _legend(ax: Axes, look: Look) -> None:
     ]
     line = ax.plot([], [], color=look.palette.prediction, lw=1.4, label="predicted")[0]
     ax.legend(
-        handles=[*bars, line], loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=5, frameon=False, fontsize=8
+        handles=[*bars, line],
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=5,
+        frameon=False,
+        fontsize=8,
     )

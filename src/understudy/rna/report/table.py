@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from understudy.report.compare import Cell
-from understudy.report.numbers import column
 from understudy.rna.evaluate import PAIRED_FROM, ProfileEvaluation
 from understudy.rna.molecules import CHEMICALS
+from understudy.rna.report import texts
 from understudy.rna.tallies import Doubles
 
 
@@ -58,7 +58,11 @@ def _groups(methods: Sequence[ProfileEvaluation], kind: str) -> list[tuple[str, 
     errors: list[Doubles] = [m.by[kind].mae for m in methods]
     first = methods[0].by[kind]
     return [
-        (label.replace("-", "–") if kind == "length" else label, [float(e[g]) for e in errors], 2 * int(count))
+        (
+            label.replace("-", "–") if kind == "length" else label,
+            [float(e[g]) for e in errors],
+            2 * int(count),
+        )
         for g, (label, count) in enumerate(zip(first.labels, first.count, strict=True))
     ]
 
@@ -68,15 +72,14 @@ def _rows(groups: Sequence[tuple[str, list[float], int]]) -> tuple[Row, ...]:
     if not kept:
         return ()
     table = np.array([values for _, values, _ in kept])
-    texts = column(table.ravel().tolist(), 3)
-    width = table.shape[1]
+    several = table.shape[1] > 1
     finite = np.where(np.isfinite(table), table, np.inf)
-    best = np.isfinite(table) & (finite == finite.min(axis=1, keepdims=True)) & (width > 1)
+    best = np.isfinite(table) & (finite == finite.min(axis=1, keepdims=True)) & several
     return tuple(
         Row(
             name,
-            tuple(Cell(texts[r * width + m], bool(best[r, m])) for m in range(width)),
-            f"{count:,}".replace(",", " "),
+            tuple(Cell(texts.error(v, 4), bool(best[r, m])) for m, v in enumerate(values)),
+            texts.count(count),
         )
-        for r, (name, _, count) in enumerate(kept)
+        for r, (name, values, count) in enumerate(kept)
     )

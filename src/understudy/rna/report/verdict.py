@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from understudy.report.numbers import number
 from understudy.rna.evaluate import ProfileEvaluation
 from understudy.rna.molecules import CHEMICALS
+from understudy.rna.report import texts
 from understudy.rna.tallies import Doubles
 
 _SURE = 2.0  # standard errors from which on a difference is more than chance
@@ -31,9 +31,7 @@ class Difference:
         return bool(abs(self.value) > _SURE * self.error)
 
 
-def difference(
-    one: ProfileEvaluation, other: ProfileEvaluation, chemical: int | None = None
-) -> Difference:
+def difference(one: ProfileEvaluation, other: ProfileEvaluation, chemical: int | None = None) -> Difference:
     """Of the official figure of two methods on the same molecules, or of that of one chemical."""
     mine, theirs = _sums(one, chemical), _sums(other, chemical)
     counts = one.molecule.count * (2 if chemical is None else 1)
@@ -63,35 +61,40 @@ def verdict(evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation
     name, n = evaluation.name, evaluation.n_scored
     if not n:
         total = len(evaluation.index)
-        which = f"none of the {total} molecules was" if total != 1 else "the only molecule was not"
+        which = (
+            f"none of the {texts.count(total)} molecules was" if total != 1 else "the only molecule was not"
+        )
         return f"{name} cannot be judged: {which} measured well enough (SN_filter = 1) with both chemicals."
     if not np.isfinite(evaluation.mae):
         broken = int(np.isnan(evaluation.molecule.mae[evaluation.molecule.count > 0]).sum())
-        return f"{name} cannot be used as it is: it predicted what is not a number in {broken} of {n} molecules."
-    molecules = f"{n:,} molecule{'s' * (n != 1)}"
+        where = f"{texts.count(broken)} of {texts.molecules(n)}"
+        return f"{name} cannot be used as it is: it predicted what is not a number in {where}."
+    molecules = texts.molecules(n)
     best = best_of(baselines)
-    own = number(evaluation.mae, 3)
+    own = texts.error(evaluation.mae)
     if best is None:
         return f"{name} is off by {own} on average over {molecules}, without a baseline to compare it with."
     gap = difference(evaluation, best)
-    theirs = number(best.mae, 3)
+    theirs = texts.error(best.mae)
     if not gap.sure:
-        own, theirs = number(evaluation.mae, 4), number(best.mae, 4)
-        head = f"{name} is as good as the best baseline, as far as {molecules} can tell: it is off by {own} on "
+        own, theirs = texts.error(evaluation.mae, 4), texts.error(best.mae, 4)
+        head = (
+            f"{name} is as good as the best baseline, as far as {molecules} can tell: it is off by {own} on "
+        )
         head += f"average, {best.name} by {theirs}."
     elif gap.value < 0:
         less = -gap.value / best.mae
-        head = f"{name} beats every baseline: it is off by {own} on average, {_percent(less)} less than "
+        head = f"{name} beats every baseline: it is off by {own} on average, {texts.percent(less)} less than "
         head += f"{best.name} ({theirs})."
     else:
-        more = f", {_percent(gap.value / best.mae)} more than" if best.mae > 0 else "; not so"
-        head = f"{name} does not beat the baselines: it is off by {own} on average{more} {best.name} ({theirs})."
+        more = f", {texts.percent(gap.value / best.mae)} more than" if best.mae > 0 else "; not so"
+        head = (
+            f"{name} does not beat the baselines: it is off by {own} on average{more} {best.name} ({theirs})."
+        )
     return head + _exception(evaluation, baselines, gap)
 
 
-def _exception(
-    evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation], gap: Difference
-) -> str:
+def _exception(evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation], gap: Difference) -> str:
     """The chemical on which a network that wins in all is beaten."""
     if not (gap.sure and gap.value < 0):
         return ""
@@ -100,10 +103,6 @@ def _exception(
         rival = min(usable, key=lambda b: float(b.overall.by_chemical[0, k]))
         against = difference(evaluation, rival, k)
         if against.sure and against.value > 0:
-            ours, theirs = (number(float(e.overall.by_chemical[0, k]), 3) for e in (evaluation, rival))
-            return f" On {chemical} alone, {rival.name} is better ({theirs} against {ours})."
+            ours, theirs = (texts.error(float(e.overall.by_chemical[0, k])) for e in (evaluation, rival))
+            return f" On {chemical} alone it is beaten by {rival.name} ({theirs} against {ours})."
     return ""
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"

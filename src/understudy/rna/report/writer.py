@@ -57,13 +57,20 @@ def write_profile_report(
 
 
 def _plots(evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation]) -> list[Plot]:
-    from understudy.rna.report.charts import calibration_plots, density_plots, length_plot, position_plot
+    from understudy.rna.report.charts import (
+        calibration_plots,
+        density_plots,
+        length_plot,
+        position_plot,
+        spread_plot,
+    )
     from understudy.rna.report.heat import heat_of, heat_pairs
     from understudy.rna.report.profile import profile_of, profile_plot
 
     methods = [evaluation, *baselines]
     heat = heat_of(evaluation)
-    found = [*(heat_pairs(heat) if heat else []), position_plot(methods), length_plot(methods)]
+    found = [*(heat_pairs(heat) if heat else []), position_plot(methods), spread_plot(methods)]
+    found.append(length_plot(methods))
     found += [*density_plots(evaluation), *calibration_plots(evaluation)]
     order = evaluation.order()
     worst, others = order[::-1][: _DRAWN // 2], order[::-1][_DRAWN // 2 :]
