@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.rna.features import Integers, offsets_of, pairing_of_rows, rows_of
+from understudy.rna.features import Integers, pairing_of_rows, rows_of
 from understudy.rna.molecules import ALPHABET, CHEMICALS, Molecules
+from understudy.rna.pairing.pairs import offsets_of
 from understudy.rna.tallies import (
     Breakdown,
     Calibration,
@@ -124,7 +125,7 @@ def evaluate_profiles(
         {key: tally.breakdown() for key, tally in counting.by.items()},
         counting.molecule.breakdown(),
         counting.pearson,
-        tuple(c and c.calibration() for c in counting.calibration),
+        tuple(c.calibration() if c else None for c in counting.calibration),
         counting.density,
         seconds_per_molecule,
     )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.rna.pairing.pairs import offsets_of, ranges
+
 if TYPE_CHECKING:
     from understudy.rna.molecules import Molecules
     from understudy.rna.pairing import Pairs
@@ -20,17 +22,10 @@ Floats = NDArray[np.float32]
 OUTSIDE = 4  # the token beyond the ends of a molecule, after those of A, C, G and U
 
 
-def offsets_of(lengths: Integers) -> NDArray[np.int64]:
-    """Where each of (S,) runs begins when they stand one after the other; (S + 1,)."""
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-
-
 def rows_of(offsets: Integers, index: Integers) -> NDArray[np.int64]:
     """The rows (N,) of the runs ``index``, one after the other, in a flat array cut by ``offsets``."""
     starts = np.asarray(offsets, np.int64)[index]
-    lengths = np.asarray(offsets, np.int64)[np.asarray(index) + 1] - starts
-    begins = offsets_of(lengths)
-    return np.arange(begins[-1]) + np.repeat(starts - begins[:-1], lengths)
+    return ranges(starts, np.asarray(offsets, np.int64)[np.asarray(index) + 1] - starts)
 
 
 def counted_rows(molecules: Molecules, index: Integers) -> NDArray[np.bool_]:
@@ -40,9 +35,8 @@ def counted_rows(molecules: Molecules, index: Integers) -> NDArray[np.bool_]:
     ``SN_filter = 1``.
     """
     rows = rows_of(molecules.offsets, index)
-    lengths = np.diff(molecules.offsets)[index]
-    measured: NDArray[np.bool_] = np.isfinite(molecules.reactivity[rows]).all(axis=1)
-    return measured & np.repeat(molecules.scored[index], lengths)
+    measured = np.asarray(np.isfinite(molecules.reactivity[rows]).all(axis=1), np.bool_)
+    return measured & np.repeat(molecules.scored[index], molecules.lengths[index])
 
 
 def pairing_of_rows(pairs: Pairs, molecules: Molecules, index: Integers) -> Floats:
@@ -50,9 +44,9 @@ def pairing_of_rows(pairs: Pairs, molecules: Molecules, index: Integers) -> Floa
 
     ``pairs`` belongs to all of ``molecules``, in their order.
     """
-    begins = offsets_of(np.diff(molecules.offsets)[index])
+    begins = offsets_of(molecules.lengths[index])
     rows = rows_of(pairs.offsets, index)
-    counts = np.diff(np.asarray(pairs.offsets, np.int64))[index]
+    counts = np.diff(pairs.offsets)[index]
     start = np.repeat(begins[:-1], counts)
     first, second = start + pairs.i[rows], start + pairs.j[rows]
     p = np.asarray(pairs.p[rows], np.float64)

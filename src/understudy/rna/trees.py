@@ -13,10 +13,10 @@ from understudy.rna.features import (
     Integers,
     Windows,
     counted_rows,
-    offsets_of,
     pairing_of_rows,
     rows_of,
 )
+from understudy.rna.pairing.pairs import offsets_of
 
 if TYPE_CHECKING:
     from understudy.rna.molecules import Molecules
@@ -98,7 +98,7 @@ def fit_trees(
         )
     windows = Windows(
         molecules.tokens[rows],
-        offsets_of(np.diff(molecules.offsets)[chosen]),
+        offsets_of(molecules.lengths[chosen]),
         None if pairs is None else pairing_of_rows(pairs, molecules, chosen),
         settings.width,
     )

@@ -45,8 +45,8 @@ def _draw_position(curves: Sequence[Doubles], look: Look) -> Figure:
     for m, curve in enumerate(curves):
         rows, values = means(curve, _MOST_POINTS)
         kept = np.isfinite(values)
-        single = {"marker": "o"} if kept.sum() < 3 else {}
-        ax.plot(rows[kept] + 1, values[kept], color=look.methods[m], ls=LINES[m], lw=1.4, **single)
+        single = "o" if kept.sum() < 3 else ""
+        ax.plot(rows[kept] + 1, values[kept], color=look.methods[m], ls=LINES[m], lw=1.4, marker=single)
     ax.set_ylim(bottom=0)
     _labels(ax, look, "position from the 5' end", "mean absolute error")
     return figure

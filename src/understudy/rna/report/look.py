@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -73,10 +74,10 @@ class Plot:
                 Line2D([], [], color=PRINT.methods[m], ls=LINES[m], lw=1.8) for m in range(len(self.legend))
             ]
             if lines:
-                place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": _COLUMNS}
+                place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": _COLUMNS}
                 figure.legend(lines, self.legend, frameon=False, fontsize=8, **place)
             above = 0.1 + self.headroom + 0.19 * -(-len(lines) // _COLUMNS)
-            style = {"size": 11, "weight": "bold", "color": PAPER.ink}
+            style: dict[str, Any] = {"size": 11, "weight": "bold", "color": PAPER.ink}
             figure.text(0.01, 1 + above / height, self.title, va="bottom", parse_math=False, **style)
             with atomic_path(path) as temporary:
                 figure.savefig(temporary, dpi=_DPI, bbox_inches="tight", pad_inches=0.15)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -143,9 +144,9 @@ def _chemical(ax: Axes, profile: Profile, k: int, look: Look) -> None:
     ax.plot(edges, guess, color=look.palette.prediction, lw=1.4)
     spread = profile.predicted[:, 2 + k]
     if np.isfinite(spread).any():
-        _, low = _steps(x, np.clip(predicted - spread, 0.0, 1.0))
-        _, high = _steps(x, np.clip(predicted + spread, 0.0, 1.0))
-        ax.fill_between(edges, low, high, color=look.palette.prediction, alpha=0.18, lw=0)
+        _, floor = _steps(x, np.clip(predicted - spread, 0.0, 1.0))
+        _, ceiling = _steps(x, np.clip(predicted + spread, 0.0, 1.0))
+        ax.fill_between(edges, floor, ceiling, color=look.palette.prediction, alpha=0.18, lw=0)
     values = np.concatenate([measured[np.isfinite(measured)], predicted[np.isfinite(predicted)], [0.0, 1.0]])
     low, high = max(float(values.min()), _LOW), min(float(values.max()), _HIGH)
     room = 0.04 * (high - low)
@@ -158,8 +159,8 @@ def _chemical(ax: Axes, profile: Profile, k: int, look: Look) -> None:
 
 
 def _steps(
-    x: NDArray[np.int64], values: NDArray[np.floating]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # type: ignore[type-arg]
+    x: NDArray[np.int64], values: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A line that is level over each nucleotide."""
     edges = np.stack([x - 0.5, x + 0.5], axis=1).ravel()
     return edges, np.repeat(values.astype(np.float64), 2)
