@@ -21,7 +21,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _compiled(function: F) -> F:
     try:
         kept: F = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # nowhere to keep the compiled code: every process compiles anew, which takes seconds
+    except (
+        RuntimeError
+    ):  # nowhere to keep the compiled code: every process compiles anew, which takes seconds
         kept = numba.njit(nogil=True)(function)
     return kept
 
@@ -30,7 +32,9 @@ def _compiled(function: F) -> F:
 IGNORED, ID, SEQUENCE, EXPERIMENT, DATASET, READS, SIGNAL_TO_NOISE, FILTER, POSITIONS = range(-1, 8)
 
 # What is wrong with a row.
-GOOD, COLUMNS, NUMBER, LETTER, EMPTY, BEYOND, OUTSIDE, NEGATIVE, UNKNOWN_EXPERIMENT, NO_FLAG, NO_TEXT = range(11)
+GOOD, COLUMNS, NUMBER, LETTER, EMPTY, BEYOND, OUTSIDE, NEGATIVE, UNKNOWN_EXPERIMENT, NO_FLAG, NO_TEXT = range(
+    11
+)
 
 LARGEST = 1000.0  # reactivities are about 1 where the chemical reacts; real files hold -38 to 43
 LARGEST_ERROR = 1e9  # noise has no bound, but it is finite
@@ -161,11 +165,7 @@ def number(block, a, b):  # type: ignore[no-untyped-def]
 def _chemical(block, a, b):  # type: ignore[no-untyped-def]
     """0 for ``2A3`` or ``2A3_MaP``, 1 for ``DMS`` or ``DMS_MaP``, else -1."""
     if b - a != 3 and not (
-        b - a == 7
-        and block[a + 3] == 95
-        and block[a + 4] == 77
-        and block[a + 5] == 97
-        and block[a + 6] == 80
+        b - a == 7 and block[a + 3] == 95 and block[a + 4] == 77 and block[a + 5] == 97 and block[a + 6] == 80
     ):
         return -1
     if block[a] == 50 and block[a + 1] == 65 and block[a + 2] == 51:
