@@ -30,7 +30,11 @@ _LISTED = 20  # bad rows whose lines are kept; the others are counted
 
 
 def ingest_ribonanza(
-    files: Sequence[Path], out: Path, *, on_bad_case: str = "error", on_progress: OnProgress = lambda done, total: None
+    files: Sequence[Path],
+    out: Path,
+    *,
+    on_bad_case: str = "error",
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Summary:
     """Read ``train_data.csv`` or what has its columns, check it, pair the experiments and write ``out``.
 
@@ -55,7 +59,11 @@ def ingest_ribonanza(
 
 
 def _collect(
-    files: Sequence[Path], spill: Spill, summary: Summary, on_bad_case: str, on_progress: Callable[[float], None]
+    files: Sequence[Path],
+    spill: Spill,
+    summary: Summary,
+    on_bad_case: str,
+    on_progress: Callable[[float], None],
 ) -> tuple[Rows, list[str]]:
     """All good rows, their values in the spill, and the names of the data sets."""
     sizes = [path.stat().st_size if path.exists() else 0 for path in files]
@@ -81,13 +89,18 @@ def _numbered(datasets: pa.DictionaryArray, names: dict[str, int]) -> NDArray[np
     """(R,) numbers of the data sets; new names join ``names``."""
     numbers = [names.setdefault(name, len(names)) for name in names_of(datasets.dictionary.to_pylist())]
     if len(names) > np.iinfo(np.int16).max:
-        raise DataError(f"more than {len(names) - 1} different values of dataset_name: is this the right column?")
+        raise DataError(
+            f"more than {len(names) - 1} different values of dataset_name: is this the right column?"
+        )
     taken: NDArray[np.int16] = np.array(numbers, np.int16)[datasets.indices.to_numpy()]
     return taken
 
 
 def _rows(
-    found: Sequence[tuple[int, Part]], dataset: NDArray[np.int16], at: NDArray[np.int64], files: Sequence[Path]
+    found: Sequence[tuple[int, Part]],
+    dataset: NDArray[np.int16],
+    at: NDArray[np.int64],
+    files: Sequence[Path],
 ) -> Rows:
     if len(dataset) == 0:
         raise DataError(f"{', '.join(map(str, files))}: no row with data")
@@ -117,7 +130,12 @@ def _rows(
 
 
 def _contradictions(
-    files: Sequence[Path], rows: Rows, names: Sequence[str], joined: Joined, summary: Summary, on_bad_case: str
+    files: Sequence[Path],
+    rows: Rows,
+    names: Sequence[str],
+    joined: Joined,
+    summary: Summary,
+    on_bad_case: str,
 ) -> None:
     """
     Raises:
@@ -137,12 +155,15 @@ def _contradictions(
         chemical, dataset = CHEMICALS[rows.chemical[row]], names[rows.dataset[row]]
         return f"{place(row)}: the {chemical} experiment on {name} in {dataset} stands in {earlier} already"
 
-    contradicting = [*((*pair, False) for pair in joined.other_sequence), *((*pair, True) for pair in joined.twice)]
+    contradicting = [
+        *((*pair, False) for pair in joined.other_sequence),
+        *((*pair, True) for pair in joined.twice),
+    ]
     contradicting.sort()
     if contradicting and on_bad_case != "skip":
         raise DataError(f"{why(*contradicting[0])}; --skip-bad leaves such rows out")
     summary.duplicates, summary.other_sequence = len(joined.twice), len(joined.other_sequence)
-    summary.listed += [why(*found) for found in contradicting[: _LISTED]]
+    summary.listed += [why(*found) for found in contradicting[:_LISTED]]
 
 
 def _write(
@@ -173,7 +194,10 @@ def _molecules(spill: Spill, rows: Rows, names: Sequence[str], joined: Joined, w
     row, one = joined.row[which], joined.any_row[which]
     lengths = rows.length[one].astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    pair = {name: np.full((int(offsets[-1]), len(CHEMICALS)), np.nan, np.float32) for name in ("reactivity", "error")}
+    pair = {
+        name: np.full((int(offsets[-1]), len(CHEMICALS)), np.nan, np.float32)
+        for name in ("reactivity", "error")
+    }
     for k in range(len(CHEMICALS)):
         there = row[:, k] >= 0
         mask = slice(None) if there.all() else np.repeat(there, lengths)
@@ -194,5 +218,3 @@ def _molecules(spill: Spill, rows: Rows, names: Sequence[str], joined: Joined, w
         dataset=rows.dataset[one],
         dataset_names=tuple(names),
     )
-
-

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +28,9 @@ class Summary:
 
     histogram: NDArray[np.int64] = field(default_factory=_no_histogram)
     lengths: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # (M,)
-    signal_to_noise: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))  # (M, 2)
+    signal_to_noise: NDArray[np.float32] = field(
+        default_factory=lambda: np.empty((0, 2), np.float32)
+    )  # (M, 2)
     passed: NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 2), bool))  # (M, 2) the filter
     datasets: dict[str, int] = field(default_factory=dict)  # molecules of each
     unpaired: list[int] = field(default_factory=lambda: [0, 0])  # molecules without each chemical
