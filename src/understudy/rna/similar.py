@@ -1,8 +1,8 @@
 """Which sequences resemble each other: shared words of six letters, found without comparing all with all.
 
 The similarity of two sequences is the Jaccard index of their sets of 6-mers. Up to a few thousand sequences all
-pairs are compared. Beyond, MinHash proposes pairs: sequences whose smallest hashes agree in one of 64 bands meet in a
-bucket, which two of similarity s do with probability ``1 - (1 - s^h)^64``. The number h of hashes a band is the
+pairs are compared. Beyond, MinHash proposes pairs: sequences whose smallest hashes agree in one of 64 bands meet in
+a bucket, which two of similarity s do with probability ``1 - (1 - s^h)^64``. The number h of hashes a band is the
 largest for which a pair just similar enough is proposed with probability 0.98; those more similar are nearly
 certain, and most have neighbours in common besides. Every proposed pair is then compared exactly.
 

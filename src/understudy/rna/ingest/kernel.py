@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from understudy.rna.compiled import compiled
+from understudy.rna.ingest.summary import BIN, BINS, FIRST_BIN, LARGEST
 
 # What a column of the file holds; positions follow, reactivities first, then errors.
 IGNORED, ID, SEQUENCE, EXPERIMENT, DATASET, READS, SIGNAL_TO_NOISE, FILTER, POSITIONS = range(-1, 8)
@@ -21,9 +22,7 @@ GOOD, COLUMNS, NUMBER, LETTER, EMPTY, BEYOND, OUTSIDE, NEGATIVE, UNKNOWN_EXPERIM
     11
 )
 
-LARGEST = 1000.0  # reactivities are about 1 where the chemical reacts; real files hold -38 to 43
 LARGEST_ERROR = 1e9  # noise has no bound, but it is finite
-BIN, FIRST_BIN, BINS = 0.02, -1.0, 200  # of the histogram of reactivities; the outermost bins hold the rest
 
 ROW = np.dtype(
     [

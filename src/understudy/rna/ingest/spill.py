@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Mapping
@@ -30,10 +31,7 @@ class Spill:
     def __init__(self, folder: Path, arrays: Mapping[str, DTypeLike]) -> None:
         self._types = {name: np.dtype(dtype) for name, dtype in arrays.items()}
         self._stack = ExitStack()
-        self._files = {
-            name: self._stack.enter_context(tempfile.TemporaryFile(dir=folder, buffering=0))
-            for name in arrays
-        }
+        self._files = {name: self._stack.enter_context(_nameless(folder)) for name in arrays}
         self.length = 0
 
     def __enter__(self) -> Spill:
@@ -89,3 +87,8 @@ class Spill:
             left = left[n:]
         file.seek(0, os.SEEK_END)
         return values
+
+
+def _nameless(folder: Path) -> io.FileIO:
+    # The spill closes it.
+    return tempfile.TemporaryFile(dir=folder, buffering=0)
