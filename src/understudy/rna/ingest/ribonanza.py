@@ -19,14 +19,13 @@ from understudy.errors import DataError
 from understudy.rna.ingest.join import Joined, Rows, join
 from understudy.rna.ingest.rows import Part, names_of, parts
 from understudy.rna.ingest.spill import Spill
-from understudy.rna.ingest.summary import Summary
+from understudy.rna.ingest.summary import LISTED, Stock, Summary
 from understudy.rna.molecules import MoleculeWriter
 from understudy.rna.table import CHEMICALS, Molecules
 
 OnProgress = Callable[[int, int], None]
 
 _MOLECULES_A_STEP = 4096
-_LISTED = 20  # bad rows whose lines are kept; the others are counted
 
 
 def ingest_ribonanza(
@@ -53,7 +52,7 @@ def ingest_ribonanza(
         rows, names = _collect(files, spill, summary, on_bad_case, lambda x: on_progress(int(600 * x), 1000))
         joined = join(rows)
         _contradictions(files, rows, names, joined, summary, on_bad_case)
-        summary.count(rows, names, joined)
+        summary.stock = _stock(rows, names, joined)
         _write(out, spill, rows, names, joined, summary, lambda x: on_progress(int(600 + 400 * x), 1000))
     return summary
 
@@ -163,7 +162,27 @@ def _contradictions(
     if contradicting and on_bad_case != "skip":
         raise DataError(f"{why(*contradicting[0])}; --skip-bad leaves such rows out")
     summary.duplicates, summary.other_sequence = len(joined.twice), len(joined.other_sequence)
-    summary.listed += [why(*found) for found in contradicting[:_LISTED]]
+    summary.name([why(*found) for found in contradicting[:LISTED]])
+
+
+def _both(joined: Joined, values: NDArray[Any], absent: float) -> NDArray[Any]:
+    """(M, 2) of what is known of each row."""
+    return np.where(joined.row >= 0, values[joined.row], np.array(absent, values.dtype))
+
+
+def _stock(rows: Rows, names: Sequence[str], joined: Joined) -> Stock:
+    one = joined.any_row
+    return Stock(
+        lengths=rows.length[one].astype(np.int64),
+        sequence=rows.sequence_hash[one],
+        dataset=rows.dataset[one],
+        dataset_names=names,
+        present=joined.row >= 0,
+        measured=_both(joined, rows.measured, 0).astype(np.int64),
+        signal_to_noise=_both(joined, rows.signal_to_noise, np.nan),
+        reads=_both(joined, rows.reads, np.nan),
+        sn_filter=_both(joined, rows.sn_filter, False),
+    )
 
 
 def _write(
@@ -191,7 +210,8 @@ def _write(
 
 
 def _molecules(spill: Spill, rows: Rows, names: Sequence[str], joined: Joined, which: slice) -> Molecules:
-    row, one = joined.row[which], joined.any_row[which]
+    joined = Joined(joined.row[which], joined.twice, joined.other_sequence)
+    row, one = joined.row, joined.any_row
     lengths = rows.length[one].astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     pair = {
@@ -204,17 +224,14 @@ def _molecules(spill: Spill, rows: Rows, names: Sequence[str], joined: Joined, w
         for name, values in pair.items():
             values[mask, k] = spill.gather(name, rows.at[row[there, k]], lengths[there])
 
-    def both(values: NDArray[Any], absent: float) -> NDArray[Any]:
-        return np.where(row >= 0, values[row], np.array(absent, values.dtype))
-
     return Molecules(
         ids=tuple(rows.ids.take(pa.array(one)).to_pylist()),
         offsets=offsets,
         tokens=spill.gather("tokens", rows.at[one], lengths),
         **pair,
-        signal_to_noise=both(rows.signal_to_noise, np.nan),
-        reads=both(rows.reads, np.nan),
-        sn_filter=both(rows.sn_filter, False),
+        signal_to_noise=_both(joined, rows.signal_to_noise, np.nan),
+        reads=_both(joined, rows.reads, np.nan),
+        sn_filter=_both(joined, rows.sn_filter, False),
         dataset=rows.dataset[one],
         dataset_names=tuple(names),
     )

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from understudy.core.workers import n_cores
 from understudy.errors import DataError, did_you_mean
+from understudy.rna.ingest.summary import BINS
 from understudy.rna.table import CHEMICALS, Floats
 
 BLOCK_BYTES = 1 << 23
@@ -39,7 +41,7 @@ _NAMES = (
 )
 
 LETTERS = np.full(256, 255, np.uint8)  # token of a byte; T is how DNA spells U
-for _token, _bytes in enumerate((b"A", b"C", b"G", b"UT")):
+for _token, _bytes in enumerate((b"Aa", b"Cc", b"Gg", b"UuTt")):
     LETTERS[list(_bytes)] = _token
 
 
@@ -134,24 +136,19 @@ def parts(path: Path) -> Iterator[Part]:
     """
     with _opened(path) as (file, told):
         blocks = _blocks(path, file, told)
-        header, first, end = next(blocks, (b"", b"", 0))
+        header, _, _ = first = next(blocks)
         columns = read_columns(path, header)
         jobs = min(n_cores(), _MOST_THREADS)
         queue: deque[Future[Part]] = deque()
         with ThreadPoolExecutor(jobs) as pool:
             line = 2
-            for _, block, end in _chain((b"", first, end), blocks):
+            for _, block, end in chain([first], blocks):
                 queue.append(pool.submit(_part, path, columns, block, line, end))
                 line += block.count(b"\n")
                 if len(queue) > jobs:
                     yield queue.popleft().result()
             while queue:
                 yield queue.popleft().result()
-
-
-def _chain(first: Any, others: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from others
 
 
 class _opened:
@@ -207,7 +204,7 @@ def _part(path: Path, columns: Columns, block: bytes, line: int, end: int) -> Pa
     # A nucleotide is at least a byte of the sequence; pages that are not written cost nothing.
     tokens = np.empty(len(block), np.uint8)
     reactivity, error = np.empty(len(block), np.float32), np.empty(len(block), np.float32)
-    histogram = np.zeros((len(CHEMICALS), kernel.BINS), np.int64)
+    histogram = np.zeros((len(CHEMICALS), BINS), np.int64)
     n, nucleotides, _ = kernel.parse(
         data,
         columns.where,
