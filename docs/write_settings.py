@@ -17,11 +17,11 @@ FIELD = re.compile(r"^    (\w+): ([^=\n]+?) = (.+?)(?:  # (.*))?$", re.M)
 
 
 def typed_groups() -> list[str]:
-    """Tables of the dataclasses in ``config.py``."""
-    text = (SOURCE / "config.py").read_text(encoding="utf-8")
+    """Tables of the dataclasses in ``settings.py``."""
+    text = (SOURCE / "settings.py").read_text(encoding="utf-8")
     parts = []
     for name in ("Settings", "Trainer", "Tracking", "Report"):
-        body = re.search(rf"class {name}:\n    \"\"\"(.*?)\"\"\"\n(.*?)\n\n\n", text, re.S)
+        body = re.search(rf"class {name}:\n    \"\"\"(.*?)\"\"\"\n(.*?)(?:\n\n\n|\Z)", text, re.S)
         assert body
         parts += [f"\n## `{name.lower()}`\n\n{body[1]}\n", "| key | type | default | |", "|---|---|---|---|"]
         for key, kind, default, words in FIELD.findall(body[2]):

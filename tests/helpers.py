@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from understudy.core.cases import Case, CaseTable, table_from_cases
-from understudy.core.nets import Sizes
+from understudy.core.nets import Sizes, TokenSizes
 from understudy.core.spec import DataSpec, Role, Signal
 
 
@@ -34,8 +34,13 @@ SMALL_NETS: dict[str, dict[str, int | float]] = {
         "heads": 2, "fc_dim": 16, "trunk_depth": 2, "trunk_dim": 12, "branch_depth": 2, "branch_dim": 8,
         "width": 3, "dropout": 0.1, "emb_dropout": 0.2,
     },
+    "starter": {"dim": 12, "depth": 2, "heads": 2, "fc_dim": 16, "dropout": 0.1},
+    "ribo": {
+        "dim": 12, "depth": 2, "heads": 2, "width": 16, "kernel": 5, "dropout": 0.1, "pair_dropout": 0.3,
+    },
 }  # fmt: skip
 
+TOKEN_SIZES = TokenSizes(n_tokens=4, n_outputs=4, n_targets=2)
 SIZES = Sizes(in_len=4, out_len=1, n_controls=2, n_predicted=3)
 
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from understudy.display import Terminal
 from understudy.errors import ConfigError, DataError, UnderstudyError, did_you_mean
@@ -86,39 +86,13 @@ def _tidy(folder: Path, error: BaseException) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Free rollouts of the given cases, with the baselines of the run beside them."""
-    import understudy
-    from understudy.cae.study import table_lines
-    from understudy.core.evaluate import evaluate as evaluate_model
-    from understudy.report import RunFacts, write_report
+    """Compare a run with measured cases; how, its domain knows."""
+    from understudy.core.bundle import domain_of
+    from understudy.core.domain import domain
 
-    terminal = Terminal()
-    surrogate = understudy.load(options.model)
-    source = Path(options.cases)
-    table = _read_like(surrogate, source, terminal, n_measured=None, skip=options.skip_bad)
-    surrogate.task.check(table)
-    everything = list(range(len(table)))
-    with terminal.bar("rolling out the cases") as on_progress:
-        result = evaluate_model(
-            surrogate.bundle.network,
-            surrogate.bundle.model,
-            surrogate.task,
-            table,
-            everything,
-            on_progress=on_progress,
-        )
-    baselines = []
-    for folder in sorted((Path(options.model) / "baselines").glob("*")):
-        other = understudy.load(folder)
-        baselines.append(evaluate_model(folder.name, other.bundle.model, other.task, table, everything))
-    out = Path(options.out) if options.out else Path(f"evaluation-{source.name.split('.')[0]}")
-    facts = {**surrogate.bundle.facts, "evaluated on": f"{source} ({len(table)} cases)"}
-    run = RunFacts(title=f"{surrogate.bundle.network} on {source.name}", facts=facts)
-    with terminal.bar("drawing the figures") as on_progress:
-        write_report(out, result, baselines, run, byproducts=options.byproducts, on_progress=on_progress)
-    for line in table_lines(result, baselines):
-        terminal.say(line)
-    terminal.say(f"report: {out / 'report.html'}")
+    field = domain(domain_of(Path(options.model)))
+    chosen = {"out": options.out, "byproducts": options.byproducts, "skip_bad": options.skip_bad}
+    field.evaluate(options.model, options.cases, chosen, Terminal())
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -136,24 +110,6 @@ def predict(options: argparse.Namespace) -> None:
     if foreign:
         raise ConfigError(f"--{foreign[0].replace('_', '-')} means nothing for a run of {field.name.upper()}")
     field.predict(options.paths, given, Terminal())
-
-
-def _read_like(surrogate: Any, path: Path, terminal: Terminal, *, n_measured: int | None, skip: bool) -> Any:
-    from understudy.core.domain import domain
-
-    if not path.exists():
-        raise DataError(f"{path}: no such folder or file")
-    with terminal.bar("reading the cases") as on_progress:
-        loaded = domain(surrogate.spec.domain).read_like(
-            path,
-            surrogate.spec,
-            n_measured=n_measured,
-            on_progress=on_progress,
-            on_bad_case="skip" if skip else "error",
-        )
-    for line in loaded.skipped:
-        terminal.say(f"left out: {line}")
-    return loaded.table
 
 
 def ingest(options: argparse.Namespace) -> None:

@@ -9,7 +9,8 @@ from hydra.core.config_store import ConfigStore
 
 import understudy.conf
 from understudy.config import Plan, Settings, build, compose
-from understudy.core.nets import NETS, Sizes, build_net
+from understudy.core.domain import domain
+from understudy.core.nets import NETS, Sizes, TokenSizes, build_net, sizes_type
 from understudy.errors import ConfigError
 
 CONF = Path(understudy.conf.__file__).parent
@@ -46,13 +47,15 @@ def test_every_network_has_a_page_and_every_page_a_network() -> None:
 def test_every_model_builds(name: str) -> None:
     chosen = plan(f"model={name}")
     assert chosen.network == name
-    build_net(chosen.network, Sizes(10, 1, 3, 4), dict(chosen.arguments))
+    sizes = {Sizes: Sizes(10, 1, 3, 4), TokenSizes: TokenSizes(4, 4, 2)}
+    build_net(chosen.network, sizes[sizes_type(name)], dict(chosen.arguments))
 
 
 @pytest.mark.parametrize("name", choices("dataset"))
 def test_every_dataset_binds(name: str) -> None:
     chosen = plan(f"dataset={name}")
-    assert type(chosen.dataset).__name__.lower().startswith(chosen.dataset_name)
+    schema = domain(chosen.domain).datasets[chosen.dataset.name]
+    assert type(chosen.dataset) is schema
 
 
 @pytest.mark.parametrize("name", choices("experiment"))

@@ -7,15 +7,16 @@ import inspect
 import pytest
 import torch
 
-from helpers import SIZES, SMALL_NETS
+from helpers import SIZES, SMALL_NETS, TOKEN_SIZES
 from understudy.core.model import Model
-from understudy.core.nets import NETS, Sizes, WindowNet, build_net
+from understudy.core.nets import NETS, Sizes, WindowNet, build_net, sizes_type
 from understudy.core.rollout import rollout
 from understudy.core.scaling import Scaler
 
 SHAPES = [SIZES, SIZES._replace(in_len=1), SIZES._replace(out_len=3), SIZES._replace(in_len=2, out_len=5)]
-every_net = pytest.mark.parametrize("name", sorted(NETS))
-every_trained = pytest.mark.parametrize("name", sorted(set(NETS) - {"persistence", "arx"}))
+WINDOW_NETS = [name for name in sorted(NETS) if sizes_type(name) is Sizes]
+every_net = pytest.mark.parametrize("name", WINDOW_NETS)
+every_trained = pytest.mark.parametrize("name", sorted(set(WINDOW_NETS) - {"persistence", "arx"}))
 
 
 def make(name: str, sizes: Sizes = SIZES) -> WindowNet:
@@ -129,7 +130,15 @@ def test_rollout_equals_a_loop_over_the_model(name: str, sizes: Sizes) -> None:
     torch.testing.assert_close(rollout(model, past, [u])[0], torch.cat(expected), rtol=1e-4, atol=1e-4)
 
 
-@every_net
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_layers_hold_every_parameter_once(name: str) -> None:
+    net = build_net(name, SIZES if name in WINDOW_NETS else TOKEN_SIZES, dict(SMALL_NETS[name]))
+    held = [p for layer in net.layers() for p in layer.parameters()]
+    assert len({id(p) for p in held}) == len(held)
+    assert {id(p) for p in held} == {id(p) for p in net.parameters()}
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
 def test_arguments_are_keyword_only_and_typed(name: str) -> None:
     parameters = list(inspect.signature(NETS[name]).parameters.values())
     assert parameters[0].name == "sizes"

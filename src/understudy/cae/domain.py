@@ -72,3 +72,9 @@ class CAE:
         from understudy.cae.predict import predict  # the networks: only when they are used
 
         predict(self, paths, options, progress)
+
+    def evaluate(self, run: str, source: str, options: Mapping[str, Any], progress: Progress) -> None:
+        """See :func:`understudy.cae.evaluate.evaluate`."""
+        from understudy.cae.evaluate import evaluate
+
+        evaluate(self, run, source, options, progress)

@@ -14,10 +14,10 @@ from understudy.errors import ConfigError, DataError
 from understudy.progress import Progress
 
 if TYPE_CHECKING:
-    from understudy.core.domain import Domain
+    from understudy.cae.domain import CAE
 
 
-def predict(domain: Domain, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
+def predict(domain: CAE, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
     """Write what the surrogate predicts for the rows after the first ``in_len`` of every case.
 
     Args:

@@ -10,11 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from understudy.core.cases import Case, CaseTable
-from understudy.core.spec import DataSpec
+from understudy.core.cases import CaseTable
 from understudy.errors import ConfigError, did_you_mean
 from understudy.progress import Progress
 
@@ -74,19 +72,14 @@ class Domain(Protocol):
     def surrogate(self, bundle: Bundle) -> Any:
         """What :func:`understudy.load` gives a user for a bundle of this domain."""
 
-    def read_like(
-        self, path: Path, spec: DataSpec, *, n_measured: int | None, on_progress: OnProgress, **options: Any
-    ) -> Loaded:
-        """Cases for a trained model; with ``n_measured``, only that many rows need measured predicted signals."""
-
-    def write_case(self, folder: Path, spec: DataSpec, case: Case) -> Path:
-        """Write a case in the file format of the field; returns the file."""
-
     def predict(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
         """Write what the runs at the first of ``paths`` predict for what the last one holds.
 
         ``options`` are those of ``predict_options`` that were given.
         """
+
+    def evaluate(self, run: str, source: str, options: Mapping[str, Any], progress: Progress) -> None:
+        """Compare the run with the measured cases of ``source`` and write a report to ``options["out"]``."""
 
 
 @cache

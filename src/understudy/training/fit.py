@@ -130,6 +130,7 @@ def fit(
         task,
         lambda trained: task.validation_error(trained, table, val),
         optimizer=options.optimizer,
+        n_steps=len(loader) * options.epochs,
         seed=options.seed,
     )
     watch = _Watch(options, folder, on_epoch, task.monitor, task.error_name)

@@ -22,6 +22,8 @@ class SurrogateTraining(pl.LightningModule):
     Args:
         validate: the validation error of a model. A function, not the data: weight averaging copies this module
             with all that it holds, and functions are not copied.
+        n_steps: of the whole training. Lightning's own estimate sets up the data before a checkpoint is read, and
+            forgets where in the epoch it stood.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class SurrogateTraining(pl.LightningModule):
         validate: Callable[[Any], float],
         *,
         optimizer: OptimizerOptions,
+        n_steps: int,
         seed: int,
     ) -> None:
         super().__init__()
@@ -38,10 +41,11 @@ class SurrogateTraining(pl.LightningModule):
         self.task = task
         self.validate = validate
         self.optimizer = optimizer
+        self.n_steps = n_steps
         self.seed = seed
 
     def configure_optimizers(self) -> Any:
-        return configure(self.model, self.optimizer, int(self.trainer.estimated_stepping_batches))
+        return configure(self.model, self.optimizer, self.n_steps)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)

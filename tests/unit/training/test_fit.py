@@ -241,3 +241,53 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
 def test_values_out_of_range(key: str) -> None:
     with pytest.raises(ConfigError, match=rf"settings\.{key} must be above 0"):
         FitOptions(**{"epochs": 1, "batch_size": 1, "lr": 1.0, "seed": 0, key: 0})
+
+
+def one_cycle(epochs: int = 4) -> dict[str, Any]:
+    return {"epochs": epochs, "schedule": "one_cycle", "weight_decay": 0.05, "ema": 0.9}
+
+
+def test_a_resumed_run_with_schedule_and_average_ends_as_a_straight_one(tmp_path: Path) -> None:
+    straight, _ = train(tmp_path / "a", **one_cycle())
+    with pytest.raises(StoppedByUser):
+        train(tmp_path / "b", callbacks=lambda: [Interrupt(12)], **one_cycle())
+    resumed, _ = train(tmp_path / "b", resume=True, **one_cycle())
+    assert same(straight.state_dict(), resumed.state_dict())
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_what_is_kept_is_the_average_of_the_weights(tmp_path: Path) -> None:
+    train(tmp_path / "plain", **{**one_cycle(1), "ema": None})
+    train(tmp_path / "average", **one_cycle(1))
+    checkpoint = torch.load(tmp_path / "average" / "last.ckpt", weights_only=True)
+    plain = weights(tmp_path / "plain")
+    assert same(checkpoint["current_model_state"], plain)  # the steps are those without an average
+    assert not same(checkpoint["state_dict"], plain)
+
+
+def test_the_rate_rises_and_falls_to_nothing(tmp_path: Path) -> None:
+    rates: list[float] = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    train(tmp_path, callbacks=lambda: [Watch()], **{**one_cycle(), "lr": 1e-2, "pct_start": 0.25})
+    top = rates.index(max(rates))
+    assert max(rates) == pytest.approx(1e-2, rel=0.05)
+    assert 0.15 < top / len(rates) < 0.35
+    assert rates[-1] < 1e-2 * max(rates)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"schedule": "onecycle"}, "did you mean 'one_cycle'"),
+        ({"ema": 1.0}, "settings.ema"),
+        ({"weight_decay": -1}, "weight_decay"),
+        ({"pct_start": 0}, "pct_start"),
+    ],
+)
+def test_optimizer_settings_out_of_range(options: dict[str, Any], word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        FitOptions(**{"epochs": 1, "batch_size": 1, "lr": 1.0, "seed": 0, **options})

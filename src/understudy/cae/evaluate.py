@@ -1,0 +1,71 @@
+"""``understudy evaluate`` for CAE: free rollouts of given cases, with the baselines of the run beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from understudy.cae.study import table_lines
+from understudy.core.evaluate import evaluate as evaluate_model
+from understudy.core.facts import RunFacts
+from understudy.core.surrogate import load
+from understudy.errors import DataError
+from understudy.progress import Progress
+from understudy.report import write_report
+
+if TYPE_CHECKING:
+    from understudy.cae.domain import CAE
+
+
+def evaluate(domain: CAE, run: str, source: str, options: Mapping[str, Any], progress: Progress) -> None:
+    """Roll out the cases of ``source`` and write a report.
+
+    Args:
+        options: ``out``, the folder of the report; ``byproducts``, whether to draw them; ``skip_bad``.
+
+    Raises:
+        DataError: a case does not fit the model.
+    """
+    surrogate, path = load(run), Path(source)
+    if not path.exists():
+        raise DataError(f"{path}: no such folder or file")
+    with progress.bar("reading the cases") as on_progress:
+        loaded = domain.read_like(
+            path,
+            surrogate.spec,
+            n_measured=None,
+            on_progress=on_progress,
+            on_bad_case="skip" if options.get("skip_bad") else "error",
+        )
+    for line in loaded.skipped:
+        progress.say(f"left out: {line}")
+    table = loaded.table
+    surrogate.task.check(table)
+    everything = list(range(len(table)))
+    bundle = surrogate.bundle
+    with progress.bar("rolling out the cases") as on_progress:
+        result = evaluate_model(
+            bundle.network, bundle.model, surrogate.task, table, everything, on_progress=on_progress
+        )
+    baselines = []
+    for folder in sorted((Path(run) / "baselines").glob("*")):
+        other = load(folder)
+        baselines.append(evaluate_model(folder.name, other.bundle.model, other.task, table, everything))
+    out = Path(options.get("out") or f"evaluation-{path.name.split('.')[0]}")
+    facts = RunFacts(
+        title=f"{bundle.network} on {path.name}",
+        facts={**bundle.facts, "evaluated on": f"{path} ({len(table)} cases)"},
+    )
+    with progress.bar("drawing the figures") as on_progress:
+        write_report(
+            out,
+            result,
+            baselines,
+            facts,
+            byproducts=bool(options.get("byproducts")),
+            on_progress=on_progress,
+        )
+    for line in table_lines(result, baselines):
+        progress.say(line)
+    progress.say(f"report: {out / 'report.html'}")
