@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from understudy.rna.compiled import compiled
-from understudy.rna.ingest.summary import BIN, BINS, FIRST_BIN, LARGEST
+from understudy.rna.ingest.summary import BIN, BINS, EDGE, FIRST_BIN, LARGEST
 
 # What a column of the file holds; positions follow, reactivities first, then errors.
 IGNORED, ID, SEQUENCE, EXPERIMENT, DATASET, READS, SIGNAL_TO_NOISE, FILTER, POSITIONS = range(-1, 8)
@@ -330,7 +330,7 @@ def parse(block, where, reactivities, errors, letters, rows, tokens, reactivity,
         for p in range(length):
             value = reactivity[at + p]
             if value == value:
-                k = int(np.floor((value - FIRST_BIN) / BIN))
+                k = int(np.floor((value - FIRST_BIN + EDGE) / BIN))
                 histogram[row.chemical, min(max(k, 0), BINS - 1)] += 1
         at += length
     return n, at, line

@@ -90,9 +90,6 @@ def read_columns(path: Path, header: bytes) -> Columns:
         raise DataError(f"{path}: the file is empty")
     names = [cell.strip().strip('"') for cell in text.split(",")]
     places = {name: i for i, name in enumerate(names)}
-    if len(places) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}: two columns are called {twice!r}")
     if "sequence_id" not in places and "id" in places:
         places["sequence_id"] = places["id"]
     missing = [name for name in _NAMES if name not in places]
@@ -111,6 +108,10 @@ def read_columns(path: Path, header: bytes) -> Columns:
         raise DataError(
             f"{path}: column{'s' * (len(missing) > 1)} {', '.join(missing)} missing in line 1{hint}"
         )
+    used = [*(places[name] for name in _NAMES), *kinds[0], *kinds[1]]
+    twice = next((names[i] for i in used if names.count(names[i]) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: two columns are called {twice!r}")
     if len(kinds[0]) != len(kinds[1]):
         raise DataError(
             f"{path}: {len(kinds[0])} columns of reactivity, but {len(kinds[1])} of reactivity_error"
