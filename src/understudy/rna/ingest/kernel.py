@@ -47,6 +47,7 @@ ROW = np.dtype(
 )
 
 _POWERS = 10.0 ** np.arange(23)
+_TENTHS = 1.0 / 10.0 ** np.arange(10)
 _COMMA, _NEWLINE, _RETURN, _BLANK, _QUOTE = 44, 10, 13, 32, 34
 _MINUS, _PLUS, _POINT, _ZERO, _NINE, _E = 45, 43, 46, 48, 57, 101
 _PRESENT, _MISSING, _BAD = 0, 1, 2
@@ -169,20 +170,20 @@ def _text(block, a, b):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sequence(block, a, b, letters, tokens, at):  # type: ignore[no-untyped-def]
-    """``(position of a bad letter or -1, hash)``; the tokens go to ``tokens[at:]``."""
+def _sequence(block, a, b, letters, tokens):  # type: ignore[no-untyped-def]
+    """``(position of a bad letter or -1, hash)``; tokens are written."""
     value = _HASH_START
     for i in range(a, b):
         token = letters[block[i]]
         if token > 3:
             return i - a, value
-        tokens[at + i - a] = token
+        tokens[i - a] = token
         value = (value ^ np.uint64(token + 1)) * _HASH_PRIME
     return np.int64(-1), value
 
 
 @compiled
-def _metadata(block, starts, stops, where, letters, tokens, at, row):  # type: ignore[no-untyped-def]
+def _metadata(block, starts, stops, where, letters, tokens, row):  # type: ignore[no-untyped-def]
     """Everything of a row but its values; ``where[role]`` is the column. Returns status and detail."""
     c = where[ID]
     a, b = _trimmed(block, starts[c], stops[c])
@@ -203,7 +204,7 @@ def _metadata(block, starts, stops, where, letters, tokens, at, row):  # type: i
     a, b = _trimmed(block, starts[c], stops[c])
     if a == b:
         return EMPTY, c
-    bad, row.sequence_hash = _sequence(block, a, b, letters, tokens, at)
+    bad, row.sequence_hash = _sequence(block, a, b, letters, tokens)
     if bad >= 0:
         return LETTER, bad
     row.length = b - a
@@ -277,6 +278,110 @@ def _cells(block, i, starts, stops):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _head(block, i, n, starts, stops):  # type: ignore[no-untyped-def]
+    """Edges of the first ``n`` cells of a line; returns where the next cell begins, -1 where the line is over."""
+    end, a = len(block), i
+    for c in range(n):
+        while i < end and block[i] != _COMMA:
+            if block[i] == _NEWLINE:
+                return -1
+            i += 1
+        if i >= end:
+            return -1
+        starts[c], stops[c] = a, i
+        i += 1
+        a = i
+    return i
+
+
+@compiled
+def _plain(block, i, n, length, least, values):  # type: ignore[no-untyped-def]
+    """``n`` cells from byte ``i``, if they are as plain as nearly all are: ``0.123``, ``-1.5`` or nothing.
+
+    Values for the first ``length`` positions go to ``values``. Returns where the next cell begins and how many
+    values there are; -1 if a cell is not plain, wrong, below ``least``, or one too many: another way knows why.
+    """
+    end, measured = len(block), 0
+    for p in range(n):
+        if i >= end:
+            return -1, 0
+        c = np.int64(block[i])
+        if c in (_COMMA, _NEWLINE):
+            if p < length:
+                values[p] = np.nan
+        else:
+            negative = c == _MINUS
+            if negative:
+                i += 1
+            first, mantissa, places = i, np.int64(0), 0
+            while i < end and _ZERO <= block[i] <= _NINE:
+                mantissa = mantissa * 10 + (np.int64(block[i]) - _ZERO)
+                i += 1
+            digits = i - first
+            if i < end and block[i] == _POINT:
+                i += 1
+                first = i
+                while i < end and _ZERO <= block[i] <= _NINE:
+                    mantissa = mantissa * 10 + (np.int64(block[i]) - _ZERO)
+                    i += 1
+                places = i - first
+                digits += places
+            if i >= end or digits == 0 or digits > 9 or places > 6:
+                return -1, 0
+            c = np.int64(block[i])
+            # With so few digits the product, not quite the quotient, rounds to the same float32.
+            value = mantissa * _TENTHS[places]
+            if negative:
+                value = -value
+            if value > LARGEST or value < least or p >= length:
+                return -1, 0
+            values[p] = value
+            measured += 1
+        if c != (_NEWLINE if p == n - 1 and least == 0.0 else _COMMA):
+            return -1, 0
+        i += 1
+    for p in range(n, length):
+        values[p] = np.nan
+    return i, measured
+
+
+@compiled
+def _count(values, counts):  # type: ignore[no-untyped-def]
+    for value in values:
+        if value == value:
+            x = (np.float64(value) - FIRST_BIN + EDGE) / BIN
+            counts[int(min(max(x, 0.0), BINS - 1.0))] += 1
+
+
+@compiled
+def _any_row(
+    block, begin, where, reactivities, errors, letters, starts, stops, row, tokens, reactivity, error
+):  # type: ignore[no-untyped-def]
+    """A row whatever it looks like; the status says what is wrong. Returns where the next line begins."""
+    found, after = _cells(block, begin, starts, stops)
+    row.stop = min(after - 1, len(block))
+    if found != len(starts):
+        row.status, row.detail = COLUMNS, found
+        return after
+    row.status, row.detail = _metadata(block, starts, stops, where, letters, tokens, row)
+    if row.status != GOOD:
+        return after
+    row.status, row.detail, row.measured = _values(
+        block, starts, stops, reactivities, row.length, LARGEST, reactivity
+    )
+    if row.status != GOOD:
+        return after
+    row.status, row.detail, _ = _values(block, starts, stops, errors, row.length, LARGEST_ERROR, error)
+    if row.status != GOOD:
+        return after
+    for p in range(row.length):
+        if error[p] < 0.0:
+            row.status, row.detail = NEGATIVE, errors[p]
+            break
+    return after
+
+
+@compiled
 def parse(block, where, reactivities, errors, letters, rows, tokens, reactivity, error, histogram):  # type: ignore[no-untyped-def]
     """Read a block of whole lines.
 
@@ -285,52 +390,52 @@ def parse(block, where, reactivities, errors, letters, rows, tokens, reactivity,
         where: column of each role, ID to FILTER; then the number of columns of the file.
         reactivities, errors: (P,) columns of the positions.
         letters: (256,) token of each byte, above 3 if it is none.
-        rows: (at least as many as lines) of ROW; written.
+        rows: of ROW, zero; written.
         tokens, reactivity, error: (N at most,) written; bad rows leave nothing.
         histogram: (2, BINS) of reactivities; added to.
 
     Returns:
-        Rows, nucleotides and lines that there were.
+        Rows, nucleotides and lines that there were; -1 rows if ``rows`` is too short for them.
     """
-    n_columns = where[len(where) - 1]
+    n_columns, n_positions = where[len(where) - 1], len(reactivities)
     starts, stops = np.empty(n_columns, np.int64), np.empty(n_columns, np.int64)
+    # As the competition has them: reactivities after everything else, then errors, then the line ends.
+    usual = reactivities[0] + 2 * n_positions == n_columns
+    for p in range(n_positions):
+        usual &= reactivities[p] == reactivities[0] + p and errors[p] == reactivities[0] + n_positions + p
     i, n, at, line = 0, 0, 0, 0
     while i < len(block):
         begin = i
-        found, i = _cells(block, i, starts, stops)
         line += 1
-        stop = min(i - 1, len(block))
-        if stop - begin == 0 or (stop - begin == 1 and block[begin] == _RETURN):
+        if block[i] == _NEWLINE or (
+            block[i] == _RETURN and (i + 1 == len(block) or block[i + 1] == _NEWLINE)
+        ):
+            i += 1 if block[i] == _NEWLINE else 2
             continue
+        if n == len(rows):
+            return -1, 0, 0
         row = rows[n]
         n += 1
-        row.line, row.start, row.stop, row.at = line - 1, begin, stop, at
-        row.length, row.measured = 0, 0
-        if found != n_columns:
-            row.status, row.detail = COLUMNS, found
-            continue
-        row.status, row.detail = _metadata(block, starts, stops, where, letters, tokens, at, row)
-        if row.status != GOOD:
-            continue
-        length = row.length
-        row.status, row.detail, row.measured = _values(
-            block, starts, stops, reactivities, length, LARGEST, reactivity[at:]
-        )
-        if row.status != GOOD:
-            continue
-        row.status, row.detail, _ = _values(block, starts, stops, errors, length, LARGEST_ERROR, error[at:])
-        if row.status != GOOD:
-            continue
-        for p in range(length):
-            if error[at + p] < 0.0:
-                row.status, row.detail = NEGATIVE, errors[p]
-                break
-        if row.status != GOOD:
-            continue
-        for p in range(length):
-            value = reactivity[at + p]
-            if value == value:
-                k = int(np.floor((value - FIRST_BIN + EDGE) / BIN))
-                histogram[row.chemical, min(max(k, 0), BINS - 1)] += 1
-        at += length
+        row.line, row.start, row.at = line - 1, begin, at
+        after = -1
+        if usual:
+            after = _head(block, begin, reactivities[0], starts, stops)
+        if after >= 0:
+            row.status, row.detail = _metadata(block, starts, stops, where, letters, tokens[at:], row)
+            after = -1 if row.status != GOOD else after
+        if after >= 0:
+            after, row.measured = _plain(block, after, n_positions, row.length, -LARGEST, reactivity[at:])
+        if after >= 0:
+            after, _ = _plain(block, after, n_positions, row.length, 0.0, error[at:])
+        if after >= 0:
+            row.stop = after - 1
+        else:
+            after = _any_row(
+                block, begin, where, reactivities, errors, letters, starts, stops, row,
+                tokens[at:], reactivity[at:], error[at:],
+            )  # fmt: skip
+        i = after
+        if row.status == GOOD:
+            _count(reactivity[at : at + row.length], histogram[row.chemical])
+            at += row.length
     return n, at, line
