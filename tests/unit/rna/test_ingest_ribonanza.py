@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from kaggle_rows import POSITIONS, experiment, header, pair, write
 from understudy.errors import DataError
 from understudy.rna.ingest import rows as reading
+from understudy.rna.ingest.cells import number
 from understudy.rna.ingest.figure import draw_summary
-from understudy.rna.ingest.kernel import number
 from understudy.rna.ingest.ribonanza import ingest_ribonanza
 from understudy.rna.ingest.summary import Summary
 from understudy.rna.molecules import Molecules, read_molecules
