@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 VERSION = "1"
 _VERSION, _FINGERPRINT = b"understudy.molecules", b"understudy.fingerprint"
 _ROWS_A_GROUP = 4096
+_AHEAD = 2  # row groups that wait to be compressed
 
 _PER_MOLECULE = [
     ("sequence_id", pa.string()),
@@ -40,9 +43,11 @@ _PER_MOLECULE = [
     *((f"reads_{c}", pa.float32()) for c in CHEMICALS),
     *((f"SN_filter_{c}", pa.bool_()) for c in CHEMICALS),
 ]
+# Nothing is null within a list: NaN says that a position was not measured.
+_LIST = pa.list_(pa.field("element", pa.float32(), nullable=False))
 _LISTS = {kind: [f"{kind}_{c}" for c in CHEMICALS] for kind in ("reactivity", "reactivity_error")}
 SCHEMA = pa.schema(
-    [*_PER_MOLECULE, *((name, pa.list_(pa.float32())) for names in _LISTS.values() for name in names)],
+    [*_PER_MOLECULE, *(pa.field(name, _LIST, nullable=False) for names in _LISTS.values() for name in names)],
     metadata={_VERSION: VERSION.encode()},
 )
 
@@ -61,33 +66,48 @@ class MoleculeWriter:
                 writer.write(part)
 
     A block that raises leaves what stood at ``path``. After it, ``fingerprint`` is that of everything written.
+    Compression has a thread of its own, so that the next part is made meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.fingerprint = ""
         self._digest = Digest()
+        self._queue: deque[Future[None]] = deque()
         self._stack = ExitStack()
 
     def __enter__(self) -> MoleculeWriter:
         temporary = self._stack.enter_context(atomic_path(self.path))
-        self._writer = pq.ParquetWriter(temporary, SCHEMA, compression="zstd")
+        # Dictionaries and statistics of measured values cost as much time as compressing them, and help nobody.
+        few = ["dataset_name", *(f"SN_filter_{c}" for c in CHEMICALS)]
+        self._writer = pq.ParquetWriter(
+            temporary, SCHEMA, compression="zstd", use_dictionary=few, write_statistics=few
+        )
         self._stack.enter_context(self._writer)
+        self._pool = self._stack.enter_context(ThreadPoolExecutor(1))
         return self
 
     def write(self, molecules: Molecules) -> None:
         """Molecules that follow those before, in row groups of their own."""
         for first in range(0, len(molecules), _ROWS_A_GROUP):
             last = min(first + _ROWS_A_GROUP, len(molecules))
-            self._writer.write_table(_rows(molecules, first, last))
+            self._queue.append(self._pool.submit(self._writer.write_table, _rows(molecules, first, last)))
             self._digest.update(molecules, first, last)
+            if len(self._queue) > _AHEAD:
+                self._queue.popleft().result()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.fingerprint = self._digest.hexdigest()
-            self._writer.add_key_value_metadata({_FINGERPRINT.decode(): self.fingerprint})
+        try:
+            if kind is None:
+                for written in self._queue:
+                    written.result()
+                self.fingerprint = self._digest.hexdigest()
+                self._writer.add_key_value_metadata({_FINGERPRINT.decode(): self.fingerprint})
+        except BaseException as failure:
+            self._stack.__exit__(type(failure), failure, failure.__traceback__)
+            raise
         self._stack.__exit__(kind, error, trace)
 
 
@@ -118,7 +138,8 @@ def _rows(molecules: Molecules, first: int, last: int) -> pa.Table:
     columns += [pa.array(molecules.sn_filter[first:last, k]) for k in range(2)]
     for values in (molecules.reactivity, molecules.error):
         columns += [
-            pa.ListArray.from_arrays(lists, pa.array(np.ascontiguousarray(values[a:b, k]))) for k in range(2)
+            pa.ListArray.from_arrays(lists, pa.array(np.ascontiguousarray(values[a:b, k])), type=_LIST)
+            for k in range(2)
         ]
     return pa.table(columns, schema=SCHEMA)
 

@@ -86,7 +86,7 @@ def _reactivities(ax: Axes, summary: Summary) -> None:
         counts = summary.histogram[k]
         if counts.sum():
             ax.stairs(100 * counts / counts.sum(), edges, color=_COLOURS[k], lw=1.6, label=chemical)
-    ax.axvspan(0, 1, color=PAPER.grid, alpha=0.5, lw=0)
+    ax.axvspan(0, 1, color=PAPER.grid, alpha=0.5, lw=0, zorder=0)
     ax.set_xlim(*_SHOWN)
     ax.legend(frameon=False, fontsize=8.5)
     outside = [_share_outside(counts) for counts in summary.histogram]

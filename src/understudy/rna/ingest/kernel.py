@@ -12,7 +12,20 @@ from __future__ import annotations
 import numpy as np
 
 from understudy.rna.compiled import compiled
-from understudy.rna.ingest.summary import BIN, BINS, FIRST_BIN, LARGEST
+from understudy.rna.ingest.cells import (
+    BAD,
+    COMMA,
+    MINUS,
+    NEWLINE,
+    NINE,
+    POINT,
+    PRESENT,
+    RETURN,
+    ZERO,
+    number,
+    trimmed,
+)
+from understudy.rna.ingest.summary import BIN, BINS, EDGE, FIRST_BIN, LARGEST
 
 # What a column of the file holds; positions follow, reactivities first, then errors.
 IGNORED, ID, SEQUENCE, EXPERIMENT, DATASET, READS, SIGNAL_TO_NOISE, FILTER, POSITIONS = range(-1, 8)
@@ -46,103 +59,8 @@ ROW = np.dtype(
     ]
 )
 
-_POWERS = 10.0 ** np.arange(23)
-_COMMA, _NEWLINE, _RETURN, _BLANK, _QUOTE = 44, 10, 13, 32, 34
-_MINUS, _PLUS, _POINT, _ZERO, _NINE, _E = 45, 43, 46, 48, 57, 101
-_PRESENT, _MISSING, _BAD = 0, 1, 2
+_TENTHS = 1.0 / 10.0 ** np.arange(10)
 _HASH_START, _HASH_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a
-
-
-@compiled
-def _trimmed(block, a, b):  # type: ignore[no-untyped-def]
-    """A cell without blanks and quotation marks around it."""
-    while a < b and block[a] == _BLANK:
-        a += 1
-    while a < b and block[b - 1] == _BLANK:
-        b -= 1
-    if b - a >= 2 and block[a] == _QUOTE and block[b - 1] == _QUOTE:
-        a += 1
-        b -= 1
-    return a, b
-
-
-@compiled
-def _exponent(block, a, b):  # type: ignore[no-untyped-def]
-    """Of ``e-05``, without the letter; 1000 if it is none."""
-    sign = 1
-    if a < b and (block[a] == _MINUS or block[a] == _PLUS):
-        sign = -1 if block[a] == _MINUS else 1
-        a += 1
-    if a >= b or b - a > 3:
-        return 1000
-    value = 0
-    for i in range(a, b):
-        if block[i] < _ZERO or block[i] > _NINE:
-            return 1000
-        value = value * 10 + (block[i] - _ZERO)
-    return sign * value
-
-
-@compiled
-def _missing(block, a, b):  # type: ignore[no-untyped-def]
-    """Whether a cell says NaN, NA or null in whatever case."""
-    n = b - a
-    if n == 0:
-        return True
-    first, second = block[a] | 32, block[a + 1] | 32 if n > 1 else 0
-    if n == 2:
-        return first == 110 and second == 97
-    if n == 3:
-        return first == 110 and second == 97 and block[a + 2] | 32 == 110
-    return n == 4 and first == 110 and second == 117 and block[a + 2] | 32 == 108 and block[a + 3] | 32 == 108
-
-
-@compiled
-def number(block, a, b):  # type: ignore[no-untyped-def]
-    """``(kind, value)`` of the cell ``block[a:b]``: present, missing (NaN) or bad; exact to float32."""
-    if a < b and (block[a] <= _QUOTE or block[b - 1] <= _QUOTE):
-        a, b = _trimmed(block, a, b)
-    if a == b:
-        return _MISSING, np.nan
-    i = a
-    negative = block[i] == _MINUS
-    if negative or block[i] == _PLUS:
-        i += 1
-    mantissa, scale, digits = np.int64(0), 0, 0
-    seen_point = False
-    while i < b:
-        c = block[i]
-        if _ZERO <= c <= _NINE:
-            if mantissa < 100_000_000_000_000:  # 15 digits are exact in float64, the others no matter
-                mantissa = mantissa * 10 + (c - _ZERO)
-                if seen_point:
-                    scale -= 1
-            elif not seen_point:
-                scale += 1
-            digits += 1
-        elif c == _POINT and not seen_point:
-            seen_point = True
-        elif c | 32 == _E and digits > 0:
-            scale += _exponent(block, i + 1, b)
-            break
-        else:
-            digits = 0
-            break
-        i += 1
-    if digits == 0:
-        return (_MISSING, np.nan) if _missing(block, a, b) else (_BAD, np.nan)
-    if scale > 500:
-        return _BAD, np.nan
-    value = np.float64(mantissa)
-    while scale < 0 and value != 0.0:
-        step = min(-scale, 22)
-        value /= _POWERS[step]
-        scale += step
-    while scale > 0 and value != 0.0 and value < 1e300:
-        step = min(scale, 22)
-        value *= _POWERS[step]
-        scale -= step
-    return _PRESENT, -value if negative else value
 
 
 @compiled
@@ -169,62 +87,62 @@ def _text(block, a, b):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sequence(block, a, b, letters, tokens, at):  # type: ignore[no-untyped-def]
-    """``(position of a bad letter or -1, hash)``; the tokens go to ``tokens[at:]``."""
+def _sequence(block, a, b, letters, tokens):  # type: ignore[no-untyped-def]
+    """``(position of a bad letter or -1, hash)``; tokens are written."""
     value = _HASH_START
     for i in range(a, b):
         token = letters[block[i]]
         if token > 3:
             return i - a, value
-        tokens[at + i - a] = token
+        tokens[i - a] = token
         value = (value ^ np.uint64(token + 1)) * _HASH_PRIME
     return np.int64(-1), value
 
 
 @compiled
-def _metadata(block, starts, stops, where, letters, tokens, at, row):  # type: ignore[no-untyped-def]
+def _metadata(block, starts, stops, where, letters, tokens, row):  # type: ignore[no-untyped-def]
     """Everything of a row but its values; ``where[role]`` is the column. Returns status and detail."""
     c = where[ID]
-    a, b = _trimmed(block, starts[c], stops[c])
+    a, b = trimmed(block, starts[c], stops[c])
     row.id_start, row.id_stop = a, b
     if not _text(block, a, b):
         return NO_TEXT, c
     c = where[DATASET]
-    a, b = _trimmed(block, starts[c], stops[c])
+    a, b = trimmed(block, starts[c], stops[c])
     row.dataset_start, row.dataset_stop = a, b
     if not _text(block, a, b):
         return NO_TEXT, c
     c = where[EXPERIMENT]
-    a, b = _trimmed(block, starts[c], stops[c])
+    a, b = trimmed(block, starts[c], stops[c])
     row.chemical = _chemical(block, a, b)
     if row.chemical < 0:
         return UNKNOWN_EXPERIMENT, c
     c = where[SEQUENCE]
-    a, b = _trimmed(block, starts[c], stops[c])
+    a, b = trimmed(block, starts[c], stops[c])
     if a == b:
         return EMPTY, c
-    bad, row.sequence_hash = _sequence(block, a, b, letters, tokens, at)
+    bad, row.sequence_hash = _sequence(block, a, b, letters, tokens)
     if bad >= 0:
         return LETTER, bad
     row.length = b - a
     c = where[READS]
     kind, value = number(block, starts[c], stops[c])
     row.reads = value
-    if kind == _BAD:
+    if kind == BAD:
         return NUMBER, c
     if value < 0.0 or value > 1e30:
         return OUTSIDE, c
     c = where[SIGNAL_TO_NOISE]
     kind, value = number(block, starts[c], stops[c])
     row.signal_to_noise = value
-    if kind == _BAD:
+    if kind == BAD:
         return NUMBER, c
     if abs(value) > 1e30:
         return OUTSIDE, c
     c = where[FILTER]
     kind, value = number(block, starts[c], stops[c])
     row.sn_filter = value == 1.0
-    if kind == _BAD or (value != 0.0 and value != 1.0):
+    if kind == BAD or (value != 0.0 and value != 1.0):
         return NO_FLAG, c
     return GOOD, 0
 
@@ -241,9 +159,9 @@ def _values(block, starts, stops, first, length, largest, values):  # type: igno
                 values[p] = np.nan
             continue
         kind, value = number(block, a, b)
-        if kind == _BAD:
+        if kind == BAD:
             return NUMBER, c, 0
-        if kind == _PRESENT:
+        if kind == PRESENT:
             if p >= length:
                 return BEYOND, c, 0
             if not abs(value) <= largest:
@@ -261,8 +179,8 @@ def _cells(block, i, starts, stops):  # type: ignore[no-untyped-def]
     """Edges of the cells of the line that starts at byte ``i``; returns their number and where the next begins."""
     end, c, a = len(block), 0, i
     while True:
-        at_end = i >= end or block[i] == _NEWLINE
-        if at_end or block[i] == _COMMA:
+        at_end = i >= end or block[i] == NEWLINE
+        if at_end or block[i] == COMMA:
             if c < len(starts):
                 starts[c] = a
                 stops[c] = i
@@ -271,9 +189,114 @@ def _cells(block, i, starts, stops):  # type: ignore[no-untyped-def]
             if at_end:
                 break
         i += 1
-    if 0 < c <= len(stops) and stops[c - 1] > starts[c - 1] and block[stops[c - 1] - 1] == _RETURN:
+    if 0 < c <= len(stops) and stops[c - 1] > starts[c - 1] and block[stops[c - 1] - 1] == RETURN:
         stops[c - 1] -= 1
     return c, i + 1
+
+
+@compiled
+def _head(block, i, n, starts, stops):  # type: ignore[no-untyped-def]
+    """Edges of the first ``n`` cells of a line; returns where the next cell begins, -1 where the line is over."""
+    end, a = len(block), i
+    for c in range(n):
+        while i < end and block[i] != COMMA:
+            if block[i] == NEWLINE:
+                return -1
+            i += 1
+        if i >= end:
+            return -1
+        starts[c], stops[c] = a, i
+        i += 1
+        a = i
+    return i
+
+
+@compiled
+def _plain(block, i, n, length, least, values):  # type: ignore[no-untyped-def]
+    """``n`` cells from byte ``i``, if they are as plain as nearly all are: ``0.123``, ``-1.5`` or nothing.
+
+    Values for the first ``length`` positions go to ``values``. Returns where the next cell begins and how many
+    values there are; -1 if a cell is not plain, wrong, below ``least``, or one too many: another way knows why.
+    """
+    end, measured = len(block), 0
+    for p in range(n):
+        if i >= end:
+            return -1, 0
+        c = np.int64(block[i])
+        if c in (COMMA, NEWLINE):
+            if p < length:
+                values[p] = np.nan
+        else:
+            negative = c == MINUS
+            if negative:
+                i += 1
+            first, mantissa, places = i, np.int64(0), 0
+            while i < end and ZERO <= block[i] <= NINE:
+                mantissa = mantissa * 10 + (np.int64(block[i]) - ZERO)
+                i += 1
+            digits = i - first
+            if i < end and block[i] == POINT:
+                i += 1
+                first = i
+                while i < end and ZERO <= block[i] <= NINE:
+                    mantissa = mantissa * 10 + (np.int64(block[i]) - ZERO)
+                    i += 1
+                places = i - first
+                digits += places
+            if i >= end or digits == 0 or digits > 9 or places > 6:
+                return -1, 0
+            c = np.int64(block[i])
+            # With so few digits the product, not quite the quotient, rounds to the same float32.
+            value = mantissa * _TENTHS[places]
+            if negative:
+                value = -value
+            if value > LARGEST or value < least or p >= length:
+                return -1, 0
+            values[p] = value
+            measured += 1
+        if c != (NEWLINE if p == n - 1 and least == 0.0 else COMMA):
+            return -1, 0
+        i += 1
+    for p in range(n, length):
+        values[p] = np.nan
+    return i, measured
+
+
+@compiled
+def _count(values, counts):  # type: ignore[no-untyped-def]
+    for value in values:
+        if value == value:
+            x = (np.float64(value) - FIRST_BIN + EDGE) / BIN
+            counts[int(min(max(x, 0.0), BINS - 1.0))] += 1
+
+
+@compiled
+def _any_row(block, begin, where, columns, letters, edges, row, out):  # type: ignore[no-untyped-def]
+    """A row whatever it looks like; the status says what is wrong. Returns where the next line begins."""
+    reactivities, errors = columns
+    starts, stops = edges
+    tokens, reactivity, error = out
+    found, after = _cells(block, begin, starts, stops)
+    row.stop = min(after - 1, len(block))
+    if found != len(starts):
+        row.status, row.detail = COLUMNS, found
+        return after
+    row.status, row.detail = _metadata(block, starts, stops, where, letters, tokens, row)
+    if row.status != GOOD:
+        return after
+    row.status, row.detail, row.measured = _values(
+        block, starts, stops, reactivities, row.length, LARGEST, reactivity
+    )
+    if row.status != GOOD:
+        return after
+    row.status, row.detail, _ = _values(block, starts, stops, errors, row.length, LARGEST_ERROR, error)
+    if row.status != GOOD:
+        return after
+    for p in range(row.length):
+        if error[p] < 0.0:
+            row.status, row.detail = NEGATIVE, errors[p]
+            break
+    return after
 
 
 @compiled
@@ -285,52 +308,49 @@ def parse(block, where, reactivities, errors, letters, rows, tokens, reactivity,
         where: column of each role, ID to FILTER; then the number of columns of the file.
         reactivities, errors: (P,) columns of the positions.
         letters: (256,) token of each byte, above 3 if it is none.
-        rows: (at least as many as lines) of ROW; written.
+        rows: of ROW, zero; written.
         tokens, reactivity, error: (N at most,) written; bad rows leave nothing.
         histogram: (2, BINS) of reactivities; added to.
 
     Returns:
-        Rows, nucleotides and lines that there were.
+        Rows, nucleotides and lines that there were; -1 rows if ``rows`` is too short for them.
     """
-    n_columns = where[len(where) - 1]
+    n_columns, n_positions = where[len(where) - 1], len(reactivities)
     starts, stops = np.empty(n_columns, np.int64), np.empty(n_columns, np.int64)
+    columns = reactivities, errors
+    # As the competition has them: reactivities after everything else, then errors, then the line ends.
+    usual = reactivities[0] + 2 * n_positions == n_columns
+    for p in range(n_positions):
+        usual &= reactivities[p] == reactivities[0] + p and errors[p] == reactivities[0] + n_positions + p
     i, n, at, line = 0, 0, 0, 0
     while i < len(block):
         begin = i
-        found, i = _cells(block, i, starts, stops)
         line += 1
-        stop = min(i - 1, len(block))
-        if stop - begin == 0 or (stop - begin == 1 and block[begin] == _RETURN):
+        if block[i] == NEWLINE or (block[i] == RETURN and (i + 1 == len(block) or block[i + 1] == NEWLINE)):
+            i += 1 if block[i] == NEWLINE else 2
             continue
+        if n == len(rows):
+            return -1, 0, 0
         row = rows[n]
         n += 1
-        row.line, row.start, row.stop, row.at = line - 1, begin, stop, at
-        row.length, row.measured = 0, 0
-        if found != n_columns:
-            row.status, row.detail = COLUMNS, found
-            continue
-        row.status, row.detail = _metadata(block, starts, stops, where, letters, tokens, at, row)
-        if row.status != GOOD:
-            continue
-        length = row.length
-        row.status, row.detail, row.measured = _values(
-            block, starts, stops, reactivities, length, LARGEST, reactivity[at:]
-        )
-        if row.status != GOOD:
-            continue
-        row.status, row.detail, _ = _values(block, starts, stops, errors, length, LARGEST_ERROR, error[at:])
-        if row.status != GOOD:
-            continue
-        for p in range(length):
-            if error[at + p] < 0.0:
-                row.status, row.detail = NEGATIVE, errors[p]
-                break
-        if row.status != GOOD:
-            continue
-        for p in range(length):
-            value = reactivity[at + p]
-            if value == value:
-                k = int(np.floor((value - FIRST_BIN) / BIN))
-                histogram[row.chemical, min(max(k, 0), BINS - 1)] += 1
-        at += length
+        row.line, row.start, row.at = line - 1, begin, at
+        after = -1
+        if usual:
+            after = _head(block, begin, reactivities[0], starts, stops)
+        if after >= 0:
+            row.status, row.detail = _metadata(block, starts, stops, where, letters, tokens[at:], row)
+            after = -1 if row.status != GOOD else after
+        if after >= 0:
+            after, row.measured = _plain(block, after, n_positions, row.length, -LARGEST, reactivity[at:])
+        if after >= 0:
+            after, _ = _plain(block, after, n_positions, row.length, 0.0, error[at:])
+        if after >= 0:
+            row.stop = after - 1
+        else:
+            out = tokens[at:], reactivity[at:], error[at:]
+            after = _any_row(block, begin, where, columns, letters, (starts, stops), row, out)
+        i = after
+        if row.status == GOOD:
+            _count(reactivity[at : at + row.length], histogram[row.chemical])
+            at += row.length
     return n, at, line

@@ -7,7 +7,6 @@ temporary files as they are read and come back when all rows have been paired.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -194,18 +193,12 @@ def _write(
     summary: Summary,
     on_progress: Callable[[float], None],
 ) -> None:
-    """Molecule by molecule; while a step is compressed, the next one is fetched."""
+    """A row a molecule, in steps."""
     n = len(joined.row)
-    with MoleculeWriter(out) as writer, ThreadPoolExecutor(1) as pool:
-        writing = None
+    with MoleculeWriter(out) as writer:
         for first in range(0, n, _MOLECULES_A_STEP):
-            step = _molecules(spill, rows, names, joined, slice(first, first + _MOLECULES_A_STEP))
-            if writing is not None:
-                writing.result()
-            writing = pool.submit(writer.write, step)
-            on_progress(first / n)
-        if writing is not None:
-            writing.result()
+            writer.write(_molecules(spill, rows, names, joined, slice(first, first + _MOLECULES_A_STEP)))
+            on_progress(min(1.0, (first + _MOLECULES_A_STEP) / n))
     summary.fingerprint = writer.fingerprint
 
 

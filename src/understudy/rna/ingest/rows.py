@@ -30,6 +30,7 @@ from understudy.rna.table import CHEMICALS, Floats
 BLOCK_BYTES = 1 << 23
 _MOST_THREADS = 8  # one thread that decompresses cannot feed more
 _GZIP = b"\x1f\x8b"
+_NEWLINE = 10
 _NAMES = (
     "sequence_id",
     "sequence",
@@ -71,8 +72,15 @@ class Part:
     reactivity: Floats
     error: Floats
     histogram: NDArray[np.int64]
-    bad: tuple[str, ...]
+    wrong: tuple[tuple[int, str], ...]  # line and what is wrong with it
     end: int  # bytes of the file up to here, as it lies on disk
+    n_lines: int
+    bad: tuple[str, ...] = ()  # the same as text that names the file
+
+    def from_line(self, path: Path, line: int) -> Part:
+        """Line numbers of the file, where the block begins at ``line``."""
+        bad = tuple(f"{path}: line {line + k}: {why}" for k, why in self.wrong)
+        return replace(self, lines=self.lines + line, bad=bad)
 
     def without_values(self) -> Part:
         """Without the flat arrays."""
@@ -90,9 +98,6 @@ def read_columns(path: Path, header: bytes) -> Columns:
         raise DataError(f"{path}: the file is empty")
     names = [cell.strip().strip('"') for cell in text.split(",")]
     places = {name: i for i, name in enumerate(names)}
-    if len(places) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}: two columns are called {twice!r}")
     if "sequence_id" not in places and "id" in places:
         places["sequence_id"] = places["id"]
     missing = [name for name in _NAMES if name not in places]
@@ -111,6 +116,10 @@ def read_columns(path: Path, header: bytes) -> Columns:
         raise DataError(
             f"{path}: column{'s' * (len(missing) > 1)} {', '.join(missing)} missing in line 1{hint}"
         )
+    used = [*(places[name] for name in _NAMES), *kinds[0], *kinds[1]]
+    twice = next((names[i] for i in used if names.count(names[i]) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: two columns are called {twice!r}")
     if len(kinds[0]) != len(kinds[1]):
         raise DataError(
             f"{path}: {len(kinds[0])} columns of reactivity, but {len(kinds[1])} of reactivity_error"
@@ -136,19 +145,22 @@ def parts(path: Path) -> Iterator[Part]:
     """
     with _opened(path) as (file, told):
         blocks = _blocks(path, file, told)
-        header, _, _ = first = next(blocks)
+        header, first = next(blocks)
         columns = read_columns(path, header)
         jobs = min(n_cores(), _MOST_THREADS)
         queue: deque[Future[Part]] = deque()
+        line = 2
         with ThreadPoolExecutor(jobs) as pool:
-            line = 2
-            for _, block, end in chain([first], blocks):
-                queue.append(pool.submit(_part, path, columns, block, line, end))
-                line += block.count(b"\n")
+            for block in chain([first], (block for _, block in blocks)):
+                queue.append(pool.submit(_part, columns, block))
                 if len(queue) > jobs:
-                    yield queue.popleft().result()
+                    part = queue.popleft().result()
+                    yield part.from_line(path, line)
+                    line += part.n_lines
             while queue:
-                yield queue.popleft().result()
+                part = queue.popleft().result()
+                yield part.from_line(path, line)
+                line += part.n_lines
 
 
 class _opened:
@@ -171,67 +183,99 @@ class _opened:
         self._raw.close()
 
 
-def _blocks(path: Path, file: BinaryIO, told: Callable[[], int]) -> Iterator[tuple[bytes, bytes, int]]:
-    """``(header, whole lines, bytes read on disk)``; the header comes with the first block."""
-    header, rest, begun = b"", b"", False
+@dataclass(frozen=True)
+class _Block:
+    """Whole lines; ``cut`` says that the last one has no end, ``end`` how far the file is read on disk."""
+
+    text: NDArray[np.uint8]
+    cut: bool
+    end: int
+
+
+def _blocks(path: Path, file: BinaryIO, told: Callable[[], int]) -> Iterator[tuple[bytes, _Block]]:
+    """The header, and the lines after it block by block; at least one block, which may be empty."""
+    header: bytes | None = None
+    rest = np.empty(0, np.uint8)
     while True:
-        try:
-            read = file.read(BLOCK_BYTES)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(
-                f"{path}: the gzip file is damaged or cut off ({error}); fetch it again"
-            ) from error
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-        cut = read.rfind(b"\n") + 1
-        if read and not cut:
-            rest += read
-            continue
-        block, rest = rest + read[:cut], read[cut:]
-        if not begun:
-            header, _, block = block.partition(b"\n")
-            begun = True
-        yield header, block, told()
+        text = np.empty(len(rest) + BLOCK_BYTES, np.uint8)
+        text[: len(rest)] = rest
+        read = _filled(path, file, text[len(rest) :])
+        text = text[: len(rest) + read]
+        cut = _after_last_newline(text) if read else len(text)
+        rest, text = text[cut:].copy(), text[:cut]
+        if header is None and (len(text) or not read):
+            stop = int(np.argmax(text == _NEWLINE)) + 1 if (text == _NEWLINE).any() else len(text)
+            header, text = text[:stop].tobytes(), text[stop:]
+        if header is not None:
+            yield header, _Block(text, not read and len(text) > 0, told())
         if not read:
             return
 
 
-def _part(path: Path, columns: Columns, block: bytes, line: int, end: int) -> Part:
+def _filled(path: Path, file: BinaryIO, buffer: NDArray[np.uint8]) -> int:
+    """Bytes read; fewer than fit only at the end."""
+    left = memoryview(buffer.data)
+    try:
+        while left and (n := file.readinto(left)):  # type: ignore[attr-defined]
+            left = left[n:]
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: the gzip file is damaged or cut off ({error}); fetch it again") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return len(buffer) - len(left)
+
+
+def _after_last_newline(text: NDArray[np.uint8]) -> int:
+    """0 if there is none."""
+    stop = len(text)
+    while stop > 0:
+        start = max(0, stop - (1 << 16))
+        found = text[start:stop].tobytes().rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        stop = start
+    return 0
+
+
+def _part(columns: Columns, block: _Block) -> Part:
     from understudy.rna.ingest import kernel
 
-    data = np.frombuffer(block, np.uint8)
-    rows = np.zeros(block.count(b"\n") + 1, kernel.ROW)
+    data = block.text
     # A nucleotide is at least a byte of the sequence; pages that are not written cost nothing.
-    tokens = np.empty(len(block), np.uint8)
-    reactivity, error = np.empty(len(block), np.float32), np.empty(len(block), np.float32)
-    histogram = np.zeros((len(CHEMICALS), BINS), np.int64)
-    n, nucleotides, _ = kernel.parse(
-        data,
-        columns.where,
-        columns.reactivities,
-        columns.errors,
-        LETTERS,
-        rows,
-        tokens,
-        reactivity,
-        error,
-        histogram,
-    )
+    tokens = np.empty(len(data), np.uint8)
+    reactivity, error = np.empty(len(data), np.float32), np.empty(len(data), np.float32)
+    n, room = -1, len(data) // len(columns.names) + 64
+    while n < 0:
+        rows = np.zeros(room, kernel.ROW)
+        histogram = np.zeros((len(CHEMICALS), BINS), np.int64)
+        n, nucleotides, n_lines = kernel.parse(
+            data,
+            columns.where,
+            columns.reactivities,
+            columns.errors,
+            LETTERS,
+            rows,
+            tokens,
+            reactivity,
+            error,
+            histogram,
+        )
+        room = len(data) + 1  # lines so short that they cannot be right
     rows = rows[:n]
-    wrong = np.flatnonzero(rows["status"] != kernel.GOOD)
-    bad = [f"{path}: line {line + rows['line'][i]}: {_reason(columns, block, rows[i])}" for i in wrong]
+    wrong = rows[rows["status"] != kernel.GOOD]
     rows = rows[rows["status"] == kernel.GOOD]
     return Part(
         rows,
-        line + rows["line"],
+        rows["line"],
         _strings(data, rows["id_start"], rows["id_stop"]),
         _strings(data, rows["dataset_start"], rows["dataset_stop"]).dictionary_encode(),
         tokens[:nucleotides],
         reactivity[:nucleotides],
         error[:nucleotides],
         histogram,
-        tuple(bad),
-        end,
+        tuple((int(row["line"]), _reason(columns, block, row)) for row in wrong),
+        block.end,
+        n_lines,
     )
 
 
@@ -244,15 +288,16 @@ def _strings(data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[
     )
 
 
-def _reason(columns: Columns, block: bytes, row: Any) -> str:
+def _reason(columns: Columns, block: _Block, row: Any) -> str:
     """What is wrong with a row, in words."""
     from understudy.rna.ingest import kernel
 
     status, detail = int(row["status"]), int(row["detail"])
-    cells = block[row["start"] : row["stop"]].decode("utf-8", errors="replace").rstrip("\r").split(",")
+    line = block.text[row["start"] : row["stop"]].tobytes()
+    cells = line.decode("utf-8", errors="replace").rstrip("\r").split(",")
     if status == kernel.COLUMNS:
         cut = ""
-        if row["stop"] == len(block):
+        if block.cut and row["stop"] == len(block.text):
             cut = " and no line end: the file is cut off"
         return f"{detail} columns instead of {len(columns.names)}{cut}"
     sequence = cells[columns.where[kernel.SEQUENCE]].strip(' "')

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from understudy.rna.table import CHEMICALS, Floats, Molecules
 
 BIN, FIRST_BIN, BINS = 0.02, -1.0, 200  # of the histogram of reactivities; the outermost bins hold the rest
+EDGE = 1e-5  # files have three decimals: a value on an edge belongs to the bin above, whatever its rounding
 LARGEST = 1000.0  # reactivities are about 1 where the chemical reacts; real files hold -38 to 44
 LISTED = 20  # bad rows whose lines are kept; the others are counted
 
 
 def histogram_of(reactivity: Floats) -> NDArray[np.int64]:
     """(2, BINS) of values ``(N, 2)``; NaN is not counted."""
-    k = np.floor((reactivity - FIRST_BIN) / BIN).clip(0, BINS - 1)
+    k = np.floor((reactivity - FIRST_BIN + EDGE) / BIN).clip(0, BINS - 1)
     return np.stack(
         [np.bincount(column[~np.isnan(column)].astype(np.int64), minlength=BINS) for column in k.T]
     )
