@@ -13,7 +13,7 @@ import logging
 import mmap
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from understudy.core.files import atomic_path
-from understudy.rna.pairing.pairs import Ints, Pairs, offsets_of, ranges
+from understudy.rna.pairing.pairs import Ints, Pairs, offsets_of
 from understudy.rna.vienna import Found
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,8 @@ def _read(part: Path, columns: list[str], on_damaged: Callable[[str], None]) -> 
         return None
     if _hash(content) == part.stem:
         # Its bytes are those that were written: reading them cannot fail.
-        return pq.read_table(pa.BufferReader(content), columns=columns)
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            return file.read(columns)
     on_damaged(f"{part}: a damaged part of the cache, put aside; what it held is computed again")
     with suppress(OSError):  # in a folder that cannot be written it stays, and is damaged the next time too
         part.replace(part.with_suffix(".damaged"))
@@ -169,6 +170,7 @@ def gather(index: Index, places: Ints, on_damaged: Callable[[str], None]) -> Pai
     counts = index.pairs[places].astype(np.int64)
     offsets = offsets_of(counts)
     p, i, j, let_go = _room(int(offsets[-1]), index.parts)
+    results = (("i", i), ("j", j), ("p", p))
     order = np.argsort(index.part[places], kind="stable")
     bounds = np.searchsorted(index.part[places][order], np.arange(len(index.parts) + 1))
     for n, part in enumerate(index.parts):
@@ -178,12 +180,23 @@ def gather(index: Index, places: Ints, on_damaged: Callable[[str], None]) -> Pai
         table = _read(part, ["i", "j", "p"], on_damaged)
         if table is None:
             return None
-        starts = _offsets(table["i"])[index.row[places][mine]]
-        source, target = ranges(starts, counts[mine]), ranges(offsets[:-1][mine], counts[mine])
-        for name, values in (("i", i), ("j", j), ("p", p)):
-            values[target] = table[name].combine_chunks().flatten().to_numpy()[source]
+        starts, targets = _offsets(table["i"])[index.row[places][mine]], offsets[mine]
+        columns: list[tuple[NDArray[Any], NDArray[Any]]] = [
+            (table[name].combine_chunks().flatten().to_numpy(), into) for name, into in results
+        ]
+        for source, target, count in _runs(starts, targets, counts[mine]):
+            for values, into in columns:
+                into[target : target + count] = values[source : source + count]
         let_go()
     return Pairs(offsets, i, j, p)
+
+
+def _runs(starts: Ints, targets: Ints, counts: Ints) -> Iterator[tuple[int, int, int]]:
+    """Pieces to copy, those that follow each other on both sides as one: a few dozen a part, as a rule."""
+    ends = (starts[:-1] + counts[:-1] == starts[1:]) & (targets[:-1] + counts[:-1] == targets[1:])
+    first = np.flatnonzero(np.r_[True, ~ends])
+    sums = np.add.reduceat(counts, first)
+    return zip(starts[first].tolist(), targets[first].tolist(), sums.tolist(), strict=True)
 
 
 def _room(
