@@ -146,7 +146,7 @@ def main() -> None:
         "",
         "## Reading a filled cache",
         "",
-        f"Made caches of sequences of {LENGTH} nucleotides with about {PAIRS} pairs each, {A_PART} sequences a part.",
+        f"Made caches of sequences of {LENGTH} nucleotides with about {PAIRS} pairs each, {A_PART} to a part.",
         "Memory is the most that the process had resident, before (the sequences themselves) and with the pairs.",
         "",
         *table(

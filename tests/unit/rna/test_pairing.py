@@ -237,29 +237,48 @@ def cut(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
 
-def flip(content: bytes) -> bytes:
-    at = len(content) // 3
-    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+def flip(where: float) -> Callable[[bytes], bytes]:
+    def one_bit(content: bytes) -> bytes:
+        at = int(len(content) * where)
+        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+    return one_bit
 
 
 @needs_vienna
-@pytest.mark.parametrize("damage", [cut, flip, lambda content: b""], ids=["cut", "one bit", "empty"])
+@pytest.mark.parametrize("damage", [cut, flip(1 / 3), flip(2 / 3), lambda content: b""])
 @pytest.mark.usefixtures("many_parts")
-def test_a_damaged_part_is_computed_again(
+def test_damaged_parts_are_computed_again(
     tmp_path: Path, count: list[str], caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes]
 ) -> None:
-    some = sequences(5)
+    some = sequences(6)
     whole = pairing_of(some, folder=tmp_path, jobs=1)
-    part = parts_in(tmp_path)[2]
-    part.write_bytes(damage(part.read_bytes()))
-    again = pairing_of(some, folder=tmp_path, jobs=1)
-    assert len(count) == 6
-    assert same(whole, again)
-    assert "damaged part" in caplog.text
-    assert str(part) in caplog.text
+    bad = parts_in(tmp_path)[1:]
+    for part in bad:
+        part.write_bytes(damage(part.read_bytes()))
+    assert same(whole, pairing_of(some, folder=tmp_path, jobs=1))
+    assert len(count) == 11
+    for part in bad:
+        assert f"{part}: a damaged part" in caplog.text
+        assert part.with_suffix(".damaged").exists()
     caplog.clear()
     assert same(whole, pairing_of(some, folder=tmp_path, jobs=1))
-    assert (len(count), caplog.text) == (6, "")
+    assert (len(count), caplog.text) == (11, "")
+
+
+@needs_vienna
+def test_every_bit_of_a_part_is_watched(tmp_path: Path) -> None:
+    """Wherever one is turned, nothing is taken from the part."""
+    some = [HAIRPIN, "ACGUACGU"]
+    pairing_of(some, folder=tmp_path, jobs=1)
+    (part,) = parts_in(tmp_path)
+    content, told = part.read_bytes(), list[str]()
+    for at in range(0, len(content), 5):
+        part.write_bytes(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
+        index = read_index(part.parent, told.append)
+        places = index.find(keys_of(some), np.array([len(s) for s in some]))
+        assert (places < 0).any() or gather(index, places, told.append) is None
+    assert len(told) > 0.9 * len(content) / 5
 
 
 @needs_vienna
