@@ -313,8 +313,13 @@ def test_foreign_and_unfinished_files_are_no_parts(tmp_path: Path, count: list[s
 
 
 @needs_vienna
-@pytest.mark.usefixtures("many_parts")
-def test_what_is_computed_before_an_error_is_kept(tmp_path: Path, count: list[str]) -> None:
+def test_what_is_computed_before_an_error_is_kept(
+    tmp_path: Path, count: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what was not yet due to be written."""
+    monkeypatch.setattr("understudy.rna.pairing.compute._PART_S", 1e9)
+    monkeypatch.setattr("understudy.rna.pool._CHUNK_S", 0)
+
     def stop(done: int, total: int) -> None:
         if done == 3:
             raise KeyboardInterrupt
