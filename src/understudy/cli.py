@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from understudy import __version__
 from understudy.errors import UnderstudyError, did_you_mean
@@ -123,12 +123,27 @@ def _parser() -> argparse.ArgumentParser:
         description="Train, evaluate and use surrogates: fast stand-ins for slow experiments.",
     )
     parser.add_argument("--version", action="version", version=f"understudy {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Command)
     for name, (summary, arguments) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         arguments(command)
         command.add_argument("--debug", action="store_true", help="full traceback for errors")
     return parser
+
+
+class _Command(argparse.ArgumentParser):
+    """Options may stand anywhere: before, between or after the paths."""
+
+    _within = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._within:
+            return super().parse_known_args(args, namespace)
+        self._within = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._within = False
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], None]:
@@ -160,27 +175,65 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="RUN", help="folder of a run, or of a bundle")
-    parser.add_argument(
-        "cases",
-        metavar="CASES",
-        help="folder of CSV cases, or a CSV file: controls in all rows, predicted signals in the first in_len rows",
+    parser.usage = (
+        "%(prog)s RUN SOURCE --out PATH\n       %(prog)s RUN [RUN ...] SOURCE [options of RNA runs]"
     )
     parser.add_argument(
-        "--out", metavar="PATH", required=True, help="a folder for CSV files, or FILE.parquet"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="RUN: folder of a run or bundle. SOURCE: CAE, a folder of CSV cases or a file, with controls in all "
+        "rows and predicted signals in the first in_len; RNA, FASTA, CSV, TSV or Parquet with sequences, or - "
+        "for standard input. Several RNA runs are averaged",
     )
     parser.add_argument(
-        "--skip-bad", action="store_true", help="leave out bad files, listed, instead of stopping"
+        "--out",
+        metavar="PATH",
+        help="CAE: a folder for CSV files, or FILE.parquet; RNA: FILE.tsv, .csv (each also .gz) or .parquet, "
+        "- for standard output",
+    )
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="CAE: leave out bad files, listed, instead of stopping"
+    )
+    rna = parser.add_argument_group("RNA runs")
+    rna.add_argument("--shape", metavar="FOLDER", help="a file <id>.shape a sequence, for RNAfold --shape")
+    rna.add_argument(
+        "--structure", metavar="FILE.dbn", help="dot-bracket from ViennaRNA, guided by the predicted 2A3"
+    )
+    rna.add_argument(
+        "--kaggle",
+        metavar="TEST.csv",
+        help="in place of SOURCE: write the submission for this test file to --out",
+    )
+    rna.add_argument(
+        "--pairing",
+        choices=["auto", "none"],
+        help="base-pairing probabilities: where possible (auto), or none",
+    )
+    rna.add_argument("--tta", action="store_true", help="predict from both ends and take the mean")
+    rna.add_argument(
+        "--memory", type=float, metavar="GIB", help="of one batch (default: 4); longer sequences go in parts"
     )
     parser.set_defaults(run=_command("predict"))
 
 
 def _ingest_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cases", metavar="FOLDER", help="folder of CSV cases")
+    parser.usage = (
+        "%(prog)s FOLDER [KEY=VALUE ...] --out FILE.parquet\n"
+        "       %(prog)s {ribonanza,rdat,fasta} FILE [FILE ...] --out FILE.parquet"
+    )
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="as for train: dataset.num_control=9 …"
+        "cases", metavar="FOLDER", help="CAE: folder of CSV cases. RNA: the format, then its files"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="CAE: as for train, dataset.num_control=9 …"
     )
     parser.add_argument("--out", metavar="FILE.parquet", required=True)
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out what is bad, counted and listed, instead of stopping",
+    )
     parser.set_defaults(run=_command("ingest"))
 
 
@@ -226,8 +279,8 @@ def _completion_arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "train": ("train a surrogate, evaluate it and write the report", _train_arguments),
     "evaluate": ("compare a trained surrogate with cases", _evaluate_arguments),
-    "predict": ("predict cases from their controls", _predict_arguments),
-    "ingest": ("read a folder of CSV cases into one Parquet file", _ingest_arguments),
+    "predict": ("predict cases from their controls, or reactivities of sequences", _predict_arguments),
+    "ingest": ("read CSV cases, or files of RNA experiments, into one Parquet file", _ingest_arguments),
     "simulate": ("make cases with a built-in experiment or an FMU", _simulate_arguments),
     "pairing": ("compute base-pairing probabilities of RNA sequences", _pairing_arguments),
     "config": ("show or check the configuration", _config_arguments),

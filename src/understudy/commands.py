@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from understudy.display import Terminal
 from understudy.errors import ConfigError, DataError, UnderstudyError, did_you_mean
@@ -88,9 +88,9 @@ def _tidy(folder: Path, error: BaseException) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """Free rollouts of the given cases, with the baselines of the run beside them."""
     import understudy
+    from understudy.cae.study import table_lines
     from understudy.core.evaluate import evaluate as evaluate_model
     from understudy.report import RunFacts, write_report
-    from understudy.run import table_lines
 
     terminal = Terminal()
     surrogate = understudy.load(options.model)
@@ -122,34 +122,20 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Write what the surrogate predicts for the rows after the first ``in_len`` of every case."""
-    import understudy
-    from understudy.core.cases import Case, table_from_cases
+    """Write what one or several runs predict; how, their domain knows."""
+    from understudy.core.bundle import domain_of
     from understudy.core.domain import domain
-    from understudy.core.parquet import write_parquet
-    from understudy.core.spec import DataSpec
 
-    terminal = Terminal()
-    surrogate = understudy.load(options.model)
-    table = _read_like(
-        surrogate, Path(options.cases), terminal, n_measured=surrogate.in_len, skip=options.skip_bad
-    )
-    surrogate.task.check(table)
-    with terminal.bar("predicting") as on_progress:
-        predictions = surrogate.task.free_run(surrogate.bundle.model, table, range(len(table)), on_progress)
-    spec = surrogate.spec
-    shown = DataSpec(spec.predicted, spec.step, spec.step_unit, spec.domain)
-    cases = [
-        Case(case.id, y.numpy(), case.start + surrogate.in_len * spec.step)
-        for case, y in zip(table, predictions, strict=True)
-    ]
-    out = Path(options.out)
-    if out.suffix == ".parquet":
-        write_parquet(table_from_cases(shown, cases), out)
-    else:
-        for case in cases:
-            domain(spec.domain).write_case(out, shown, case)
-    terminal.say(f"{len(cases)} predicted cases in {out}")
+    field = domain(domain_of(Path(options.paths[0])))
+    given = {
+        key: value
+        for key, value in vars(options).items()
+        if key not in ("paths", "run", "debug") and value is not None and value is not False
+    }
+    foreign = [key for key in given if key not in field.predict_options]
+    if foreign:
+        raise ConfigError(f"--{foreign[0].replace('_', '-')} means nothing for a run of {field.name.upper()}")
+    field.predict(options.paths, given, Terminal())
 
 
 def _read_like(surrogate: Any, path: Path, terminal: Terminal, *, n_measured: int | None, skip: bool) -> Any:
@@ -171,7 +157,13 @@ def _read_like(surrogate: Any, path: Path, terminal: Terminal, *, n_measured: in
 
 
 def ingest(options: argparse.Namespace) -> None:
-    """Read a folder of CSV cases, keep its own step unless asked otherwise, and write one Parquet file."""
+    """Write one Parquet file: of CSV cases, which keep their step unless asked otherwise, or of RNA molecules."""
+    from understudy.rna.ingest.command import FORMATS
+
+    if options.cases in FORMATS:
+        _ingest_molecules(options)
+        return
+    from understudy.cae.datasets import CaseDataset
     from understudy.config import build, compose
     from understudy.core.parquet import write_parquet
 
@@ -180,12 +172,14 @@ def ingest(options: argparse.Namespace) -> None:
         raise ConfigError(f"--out {out}: the name must end in .parquet")
     source = f"dataset.path={_quoted(Path(options.cases))}"
     chosen = ["settings.use_decimate=false", *options.overrides]
+    if options.skip_bad:
+        chosen.append("dataset.on_bad_case=skip")
     if not any(o.startswith("dataset=") for o in chosen):
         chosen.insert(0, "dataset=csv")
     plan = build(compose([*chosen, source]), Path())
     terminal = Terminal()
     with terminal.bar("reading the cases") as on_progress:
-        loaded = plan.dataset.load(plan.preprocess, on_progress)
+        loaded = cast(CaseDataset, plan.dataset).load(plan.preprocess, on_progress)
     for line in loaded.skipped:
         terminal.say(f"left out: {line}")
     table = loaded.table
@@ -194,6 +188,15 @@ def ingest(options: argparse.Namespace) -> None:
         f"{len(table)} cases, {len(table.values):,} rows every {table.spec.step:g} {table.spec.step_unit}, "
         f"{len(table.spec.signals)} signals in {out} (fingerprint {table.fingerprint[:12]})"
     )
+
+
+def _ingest_molecules(options: argparse.Namespace) -> None:
+    from understudy.rna.ingest.command import run
+
+    out = Path(options.out)
+    if out.suffix != ".parquet":
+        raise ConfigError(f"--out {out}: the name must end in .parquet")
+    run(options.cases, options.overrides, out, skip_bad=options.skip_bad, terminal=Terminal())
 
 
 def simulate(options: argparse.Namespace) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from understudy.cae.datasets import CsvDataset, RefrigerantDataset, TanksDataset
 from understudy.cae.read import ReadOptions, read_like
@@ -15,6 +15,11 @@ from understudy.core.domain import Dataset, Loaded, OnProgress
 from understudy.core.parquet import read_parquet
 from understudy.core.spec import DataSpec
 from understudy.errors import DataError
+from understudy.progress import Progress
+
+if TYPE_CHECKING:
+    from understudy.core.bundle import Bundle
+    from understudy.core.study import Request, Study
 
 
 class CAE:
@@ -26,6 +31,17 @@ class CAE:
         "refrigerant": RefrigerantDataset,
         "tanks": TanksDataset,
     }
+    predict_options: Collection[str] = frozenset({"out", "skip_bad"})
+
+    def study(self, request: Request) -> Study:
+        from understudy.cae.study import RolloutStudy  # torch: only where something is trained
+
+        return RolloutStudy(request)
+
+    def surrogate(self, bundle: Bundle) -> Any:
+        from understudy.core.surrogate import Surrogate
+
+        return Surrogate(bundle)
 
     def read_like(
         self, path: Path, spec: DataSpec, *, n_measured: int | None, on_progress: OnProgress, **options: Any
@@ -50,3 +66,9 @@ class CAE:
         path = folder / f"{case.id}.csv"
         write_case_csv(path, spec, case.values, case.start)
         return path
+
+    def predict(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
+        """See :func:`understudy.cae.predict.predict`."""
+        from understudy.cae.predict import predict  # the networks: only when they are used
+
+        predict(self, paths, options, progress)

@@ -22,10 +22,11 @@ from understudy.rna.sources import (
     rows_of_parquet,
     rows_of_text,
 )
+from understudy.rna.table import ALPHABET
 
 Tokens = NDArray[np.uint8]
+Record = tuple[str, str, str, bool]  # where, id, sequence, whether a molecule may stand in several data sets
 
-LETTERS = "ACGU"  # tokens 0 1 2 3
 _BAD = 255
 
 
@@ -38,7 +39,7 @@ def _table() -> Tokens:
 
 
 _TOKENS = _table()
-_LETTERS = np.frombuffer(LETTERS.encode(), np.uint8)
+_LETTERS = np.frombuffer(ALPHABET.encode(), np.uint8)
 
 
 def encode(sequence: str, name: str) -> Tokens:
@@ -107,19 +108,33 @@ def read_sequences(path: Path | str) -> Iterator[tuple[str, str]]:
         DataError: nothing there, damaged, not one of the formats, a column missing, an empty record, an id
             that stands twice.
     """
-    seen = _Seen(name_of(path))
-    empty = True
     with reading(path):
-        for where, name, sequence, several in _records(path):
-            empty = False
-            if not name:
-                raise DataError(f"{name_of(path)}: {where} has no id")
-            if not sequence:
-                raise DataError(f"{name_of(path)}: sequence {name!r} ({where}) is empty")
-            if seen.is_new(name, sequence, several):
-                yield name, sequence
+        yield from unique(_records(path), name_of(path))
+
+
+def unique(records: Iterable[Record], source: str) -> Iterator[tuple[str, str]]:
+    """``(id, sequence)`` of records that each have both, and an id of their own.
+
+    Args:
+        records: where it stands, the id, the sequence, and whether a molecule may stand in several data sets.
+        source: what messages call the file.
+
+    Raises:
+        DataError: there is none, an id or a sequence is missing, an id cannot stand in a table or stands twice.
+    """
+    seen = _Seen(source)
+    empty = True
+    for where, name, sequence, several in records:
+        empty = False
+        if not name or not name.isprintable():
+            what = "no id" if not name else f"an id that cannot be printed, {name!r}"
+            raise DataError(f"{source}: {where} has {what}")
+        if not sequence:
+            raise DataError(f"{source}: sequence {name!r} ({where}) is empty")
+        if seen.is_new(name, sequence, several):
+            yield name, sequence
     if empty:
-        raise DataError(f"{name_of(path)} holds no sequences")
+        raise DataError(f"{source} holds no sequences")
 
 
 class _Seen:
@@ -145,7 +160,6 @@ class _Seen:
         return True
 
 
-_Record = tuple[str, str, str, bool]  # where, id, sequence, whether a molecule may stand in several data sets
 _COLUMNS = (
     Column(("sequence_id", "id")),
     Column(("sequence",)),
@@ -153,7 +167,7 @@ _COLUMNS = (
 )
 
 
-def _records(path: Path | str) -> Iterator[_Record]:
+def _records(path: Path | str) -> Iterator[Record]:
     with opened(path) as stream:
         if is_parquet(stream):
             for row, (name, sequence, dataset) in rows_of_parquet(path, _COLUMNS):
@@ -175,7 +189,7 @@ def _records(path: Path | str) -> Iterator[_Record]:
                     yield f"line {row}", name, sequence, bool(dataset)
 
 
-def _fasta(lines: Iterable[str], number: int, source: str) -> Iterator[_Record]:
+def _fasta(lines: Iterable[str], number: int, source: str) -> Iterator[Record]:
     """Records of FASTA text whose first line has this number; lines that start with ``;`` are comments."""
     name: str | None = None
     begins, parts = number, list[str]()
@@ -193,4 +207,12 @@ def _fasta(lines: Iterable[str], number: int, source: str) -> Iterator[_Record]:
         yield f"line {begins}", name, "".join(parts), False
 
 
-__all__ = ["LETTERS", "STDIN", "check_sequence", "decode", "encode", "encode_many", "read_sequences"]
+__all__ = [
+    "STDIN",
+    "check_sequence",
+    "decode",
+    "encode",
+    "encode_many",
+    "read_sequences",
+    "unique",
+]

@@ -159,6 +159,20 @@ def rows_of_parquet(path: Path | str, columns: Sequence[Column]) -> Iterator[Row
                 yield row, tuple("" if value is None else value for value in values)
 
 
+def count_records(path: Path | str) -> int:
+    """About how many records there are, for a bar that shows progress; 0 where that cannot be known in advance."""
+    if str(path) == STDIN:
+        return 0
+    try:
+        with reading(path), opened(path) as stream:
+            if is_parquet(stream):
+                return int(pq.read_metadata(path).num_rows)
+            mark = b">" if stream.peek(1)[:1] in (b">", b";") else b"\n"
+            return sum(piece.count(mark) for piece in iter(lambda: stream.read(1 << 20), b""))
+    except DataError:  # it is said when it is read
+        return 0
+
+
 def rows_of(path: Path | str, columns: Sequence[Column]) -> Iterator[Row]:
     """The wanted cells of a table in any of these formats, with line numbers (Parquet: row numbers).
 

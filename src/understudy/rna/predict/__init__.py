@@ -1,0 +1,5 @@
+"""From a trained model to files: sequences in, reactivities out, in order and in constant memory."""
+
+OPTIONS = frozenset(
+    {"out", "shape", "structure", "kaggle", "pairing", "tta", "memory"}
+)  # of the command line
