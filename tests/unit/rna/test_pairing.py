@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from understudy.errors import ConfigError, DataError
-from understudy.rna import vienna
+from understudy.rna import pool, vienna
 from understudy.rna.pairing import Pairs, available, pairing_of
 from understudy.rna.pairing.pairs import offsets_of
 from understudy.rna.pairing.store import gather, keys_of, read_index, write_part
@@ -166,6 +166,23 @@ def test_large_results_lie_in_a_mapped_file(tmp_path: Path, monkeypatch: pytest.
     assert len(pairing_of([], folder=tmp_path)) == 0
     assert parts_in(tmp_path) == names  # and leaves nothing behind
     assert {file.suffix for file in names[0].parent.iterdir()} == {".parquet"}
+
+
+@pytest.mark.parametrize(
+    ("lengths", "jobs", "workers"),
+    [
+        ([170] * 5, 8, 1),  # less than it takes to start one
+        ([170] * 40, 64, 3),
+        ([170] * 10_000, 64, 64),
+        ([170] * 10_000, 1, 1),
+        ([3000], None, 2),
+    ],
+)
+def test_no_more_workers_than_there_is_work_for(
+    monkeypatch: pytest.MonkeyPatch, lengths: list[int], jobs: int | None, workers: int
+) -> None:
+    monkeypatch.setattr(pool, "n_cores", lambda: 2)
+    assert pool.worth_workers(lengths, jobs) == workers
 
 
 KILLED = """
