@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from understudy.rna.designs import FLANK, TAIL, Design, design
 from understudy.rna.molecules import ALPHABET, CHEMICALS, Molecules
+from understudy.rna.pairing import pairing_of
 from understudy.rna.pairing.pairs import Pairs, offsets_of
 from understudy.rna.pool import chunks, spread, worth_workers
 from understudy.rna.structure import partners
@@ -44,7 +46,9 @@ _ERROR, _ERROR_AT_0 = 6.0, 0.4
 _ERROR_OF_ERROR = 0.1  # errors are estimates as well
 
 
-def made_molecules(n: int, seed: int = 0, *, jobs: int | None = None) -> Molecules:
+def made_molecules(
+    n: int, seed: int = 0, *, folder: Path | None = None, jobs: int | None = None
+) -> Molecules:
     """``n`` molecules of 80 to 130 nucleotides, about a tenth of them too noisy to count.
 
     The first molecules of a larger set are those of a smaller one with the same seed. The first 26 and the last 20
@@ -52,12 +56,19 @@ def made_molecules(n: int, seed: int = 0, *, jobs: int | None = None) -> Molecul
     signal-to-noise ratio above 1 and more than 100 reads.
 
     Args:
+        folder: a cache of pairing probabilities (see :func:`understudy.rna.pairing.pairing_of`), so that whoever
+            asks for those of these molecules finds them; None for none.
         jobs: worker processes for ViennaRNA (default: one a core).
     """
     vienna = available() is None
     designs, rngs = _designs(n, seed, may_be_random=vienna)
     sequences = [d.sequence for d in designs]
-    pairs = _ensemble(sequences, jobs) if vienna else _designed([d.structure for d in designs])
+    if not vienna:
+        pairs = _designed([d.structure for d in designs])
+    elif folder is not None:
+        pairs = pairing_of(sequences, folder=folder, jobs=jobs)
+    else:
+        pairs = _ensemble(sequences, jobs)
     made = [_experiments(sequence, pairs, m, rngs[m]) for m, sequence in enumerate(sequences)]
     lengths = np.array([len(s) for s in sequences])
     letters = np.frombuffer("".join(sequences).encode(), np.uint8)
@@ -104,7 +115,7 @@ def _designs(n: int, seed: int, *, may_be_random: bool) -> tuple[list[Design], l
 
 
 def _ensemble(sequences: Sequence[str], jobs: int | None) -> Pairs:
-    """From ViennaRNA, without a cache: that is faster than it would be worth."""
+    """From ViennaRNA, kept nowhere."""
     lengths = [len(s) for s in sequences]
     tasks = (sequences[some] for some in chunks(lengths))
     found = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
@@ -13,6 +14,8 @@ from understudy.core.workers import Context, n_cores, settle
 _CHUNK_S = 0.25
 # Below this much work, starting workers takes longer than they save.
 _WORTH_WORKERS_S = 1.0
+# A machine may have a hundred cores; each worker gets at least this much to do.
+_WORTH_A_WORKER_S = 0.5
 # A partition function of this many nucleotides takes about so long, on one core.
 _S, _AT = 0.035, 170
 
@@ -27,8 +30,10 @@ def seconds(length: int) -> float:
 
 def worth_workers(lengths: Iterable[int], jobs: int | None) -> int:
     """How many processes to give to sequences of these lengths; 1: this one alone is faster."""
-    jobs = jobs or n_cores()
-    return jobs if sum(map(seconds, lengths)) >= _WORTH_WORKERS_S else 1
+    work = sum(map(seconds, lengths))
+    if work < _WORTH_WORKERS_S:
+        return 1
+    return min(jobs or n_cores(), max(2, math.ceil(work / _WORTH_A_WORKER_S)))
 
 
 def chunks(lengths: Iterable[int]) -> Iterator[slice]:

@@ -11,7 +11,7 @@ import pytest
 from understudy.rna.demo import made_molecules
 from understudy.rna.designs import FLANK, LONGEST, SHORTEST, TAIL, design
 from understudy.rna.molecules import ALPHABET, CHEMICALS, Molecules, read_molecules, write_molecules
-from understudy.rna.pairing import Pairs, available, pairing_of
+from understudy.rna.pairing import Pairs, available, complete, pairing_of
 from understudy.rna.structure import partners
 
 A, C, G, U = range(4)
@@ -122,6 +122,14 @@ def test_worker_processes_make_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("understudy.rna.pool._WORTH_WORKERS_S", 0)
     monkeypatch.setattr("understudy.rna.pool._CHUNK_S", 0.01)
     assert equal(made_molecules(20, jobs=2), alone)
+
+
+@needs_vienna
+def test_pairing_may_be_kept(tmp_path: Path) -> None:
+    kept = made_molecules(20, folder=tmp_path, jobs=1)
+    assert equal(kept, made_molecules(20, jobs=1))
+    found = complete([kept.sequence(m) for m in range(20)], folder=tmp_path).tally
+    assert (found.found, found.computed) == (20, 0)
 
 
 def test_it_goes_through_a_file(made: Molecules, tmp_path: Path) -> None:

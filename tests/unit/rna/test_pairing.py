@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from understudy.errors import ConfigError, DataError
-from understudy.rna import vienna
+from understudy.rna import pool, vienna
 from understudy.rna.pairing import Pairs, available, pairing_of
 from understudy.rna.pairing.pairs import offsets_of
 from understudy.rna.pairing.store import gather, keys_of, read_index, write_part
@@ -168,6 +168,23 @@ def test_large_results_lie_in_a_mapped_file(tmp_path: Path, monkeypatch: pytest.
     assert {file.suffix for file in names[0].parent.iterdir()} == {".parquet"}
 
 
+@pytest.mark.parametrize(
+    ("lengths", "jobs", "workers"),
+    [
+        ([170] * 5, 8, 1),  # less than it takes to start one
+        ([170] * 40, 64, 3),
+        ([170] * 10_000, 64, 64),
+        ([170] * 10_000, 1, 1),
+        ([3000], None, 2),
+    ],
+)
+def test_no_more_workers_than_there_is_work_for(
+    monkeypatch: pytest.MonkeyPatch, lengths: list[int], jobs: int | None, workers: int
+) -> None:
+    monkeypatch.setattr(pool, "n_cores", lambda: 2)
+    assert pool.worth_workers(lengths, jobs) == workers
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -237,29 +254,48 @@ def cut(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
 
-def flip(content: bytes) -> bytes:
-    at = len(content) // 3
-    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+def flip(where: float) -> Callable[[bytes], bytes]:
+    def one_bit(content: bytes) -> bytes:
+        at = int(len(content) * where)
+        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+    return one_bit
 
 
 @needs_vienna
-@pytest.mark.parametrize("damage", [cut, flip, lambda content: b""], ids=["cut", "one bit", "empty"])
+@pytest.mark.parametrize("damage", [cut, flip(1 / 3), flip(2 / 3), lambda content: b""])
 @pytest.mark.usefixtures("many_parts")
-def test_a_damaged_part_is_computed_again(
+def test_damaged_parts_are_computed_again(
     tmp_path: Path, count: list[str], caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes]
 ) -> None:
-    some = sequences(5)
+    some = sequences(6)
     whole = pairing_of(some, folder=tmp_path, jobs=1)
-    part = parts_in(tmp_path)[2]
-    part.write_bytes(damage(part.read_bytes()))
-    again = pairing_of(some, folder=tmp_path, jobs=1)
-    assert len(count) == 6
-    assert same(whole, again)
-    assert "damaged part" in caplog.text
-    assert str(part) in caplog.text
+    bad = parts_in(tmp_path)[1:]
+    for part in bad:
+        part.write_bytes(damage(part.read_bytes()))
+    assert same(whole, pairing_of(some, folder=tmp_path, jobs=1))
+    assert len(count) == 11
+    for part in bad:
+        assert f"{part}: a damaged part" in caplog.text
+        assert part.with_suffix(".damaged").exists()
     caplog.clear()
     assert same(whole, pairing_of(some, folder=tmp_path, jobs=1))
-    assert (len(count), caplog.text) == (6, "")
+    assert (len(count), caplog.text) == (11, "")
+
+
+@needs_vienna
+def test_every_bit_of_a_part_is_watched(tmp_path: Path) -> None:
+    """Wherever one is turned, nothing is taken from the part."""
+    some = [HAIRPIN, "ACGUACGU"]
+    pairing_of(some, folder=tmp_path, jobs=1)
+    (part,) = parts_in(tmp_path)
+    content, told = part.read_bytes(), list[str]()
+    for at in range(0, len(content), 5):
+        part.write_bytes(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
+        index = read_index(part.parent, told.append)
+        places = index.find(keys_of(some), np.array([len(s) for s in some]))
+        assert (places < 0).any() or gather(index, places, told.append) is None
+    assert len(told) > 0.9 * len(content) / 5
 
 
 @needs_vienna
@@ -294,8 +330,13 @@ def test_foreign_and_unfinished_files_are_no_parts(tmp_path: Path, count: list[s
 
 
 @needs_vienna
-@pytest.mark.usefixtures("many_parts")
-def test_what_is_computed_before_an_error_is_kept(tmp_path: Path, count: list[str]) -> None:
+def test_what_is_computed_before_an_error_is_kept(
+    tmp_path: Path, count: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what was not yet due to be written."""
+    monkeypatch.setattr("understudy.rna.pairing.compute._PART_S", 1e9)
+    monkeypatch.setattr("understudy.rna.pool._CHUNK_S", 0)
+
     def stop(done: int, total: int) -> None:
         if done == 3:
             raise KeyboardInterrupt

@@ -2,8 +2,8 @@
 
 A row of a part is a sequence: its key (128 bits of the SHA-256 of its letters), its length, how many pairs it
 has, and the lists ``i``, ``j`` and ``p``. The name of a part is the hash of its bytes, so that a damaged one is
-seen before it is read. Several processes may write to one folder at once; what two of them computed stands there
-twice, and is equal.
+seen before its pairs are believed. Several processes may write to one folder at once; what two of them computed
+stands there twice, and is equal.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import mmap
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,12 +26,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from understudy.core.files import atomic_path
-from understudy.rna.pairing.pairs import Ints, Pairs, offsets_of, ranges
+from understudy.rna.pairing.pairs import Ints, Pairs, offsets_of
 from understudy.rna.vienna import Found
 
 log = logging.getLogger(__name__)
 
 Keys = NDArray[np.bytes_]  # (n,), of type S16
+OnDamaged = Callable[[str], None]
 
 _KEY_BYTES = 16
 _PAIR_BYTES = 8
@@ -80,6 +81,7 @@ def write_part(folder: Path, keys: Keys, lengths: NDArray[np.uint16], found: Fou
         sink,
         compression="zstd",
         use_dictionary=False,
+        write_page_checksum=True,
         column_encoding={
             "i.list.element": "DELTA_BINARY_PACKED",
             "j.list.element": "DELTA_BINARY_PACKED",
@@ -117,11 +119,11 @@ class Index:
         return np.where(held, at, -1).astype(np.int64)
 
 
-def read_index(folder: Path, on_damaged: Callable[[str], None]) -> Index:
-    """What the whole parts of ``folder`` hold; a damaged one is told to ``on_damaged`` and put aside."""
+def read_index(folder: Path, on_damaged: OnDamaged) -> Index:
+    """What the parts of ``folder`` hold; a damaged one is told to ``on_damaged`` and put aside."""
     parts, keys, lengths, pairs = [], [np.empty(0, f"S{_KEY_BYTES}")], [], []
     for part in sorted(folder.glob("[0-9a-f]*.parquet")):
-        table = _read(part, ["key", "length", "pairs"], on_damaged)
+        table = _or_none(_index_of, part, on_damaged)
         if table is not None:
             parts.append(part)
             keys.append(_keys(table["key"]))
@@ -147,21 +149,41 @@ def _keys(column: pa.ChunkedArray) -> Keys:
     return every[array.offset : array.offset + len(array)]
 
 
-def _read(part: Path, columns: list[str], on_damaged: Callable[[str], None]) -> pa.Table | None:
+def _index_of(part: Path) -> pa.Table:
+    """The columns that say what is there; the rest, which is fifty times as much, is not looked at.
+
+    What is damaged and not seen here is seen by :func:`_pairs_of`, before anything is taken from the part.
+    """
+    with pq.ParquetFile(part, page_checksum_verification=True) as file:
+        if not file.schema_arrow.equals(_SCHEMA):
+            raise ValueError("other columns")
+        return file.read(["key", "length", "pairs"])
+
+
+def _pairs_of(part: Path) -> pa.Table:
+    content = part.read_bytes()
+    if _hash(content) != part.stem:
+        raise ValueError("other bytes than were written")
+    with pq.ParquetFile(pa.BufferReader(content)) as file:
+        return file.read(["i", "j", "p"])
+
+
+def _or_none(read: Callable[[Path], pa.Table], part: Path, on_damaged: OnDamaged) -> pa.Table | None:
+    """What ``read`` reads; None where the part is gone or damaged, which is told, and puts it aside."""
     try:
-        content = part.read_bytes()
+        return read(part)
     except FileNotFoundError:  # put aside by another process a moment ago
         return None
-    if _hash(content) == part.stem:
-        # Its bytes are those that were written: reading them cannot fail.
-        return pq.read_table(pa.BufferReader(content), columns=columns)
-    on_damaged(f"{part}: a damaged part of the cache, put aside; what it held is computed again")
-    with suppress(OSError):  # in a folder that cannot be written it stays, and is damaged the next time too
-        part.replace(part.with_suffix(".damaged"))
-    return None
+    except PermissionError:
+        raise
+    except (pa.ArrowException, OSError, ValueError):
+        on_damaged(f"{part}: a damaged part of the cache, put aside; what it held is computed again")
+        with suppress(OSError):  # in a folder that cannot be written it stays, and is damaged next time too
+            part.replace(part.with_suffix(".damaged"))
+        return None
 
 
-def gather(index: Index, places: Ints, on_damaged: Callable[[str], None]) -> Pairs | None:
+def gather(index: Index, places: Ints, on_damaged: OnDamaged) -> Pairs | None:
     """The sequences at ``places`` of the index, in that order; None where a part was damaged since.
 
     Beside the result, no more than one part is in memory at a time.
@@ -169,21 +191,35 @@ def gather(index: Index, places: Ints, on_damaged: Callable[[str], None]) -> Pai
     counts = index.pairs[places].astype(np.int64)
     offsets = offsets_of(counts)
     p, i, j, let_go = _room(int(offsets[-1]), index.parts)
+    results = (("i", i), ("j", j), ("p", p))
     order = np.argsort(index.part[places], kind="stable")
     bounds = np.searchsorted(index.part[places][order], np.arange(len(index.parts) + 1))
+    whole = True
     for n, part in enumerate(index.parts):
         mine = order[bounds[n] : bounds[n + 1]]
         if not len(mine):
             continue
-        table = _read(part, ["i", "j", "p"], on_damaged)
+        table = _or_none(_pairs_of, part, on_damaged)
         if table is None:
-            return None
-        starts = _offsets(table["i"])[index.row[places][mine]]
-        source, target = ranges(starts, counts[mine]), ranges(offsets[:-1][mine], counts[mine])
-        for name, values in (("i", i), ("j", j), ("p", p)):
-            values[target] = table[name].combine_chunks().flatten().to_numpy()[source]
+            whole = False
+            continue  # the others are looked at too, so that all that is damaged is computed in one go
+        starts, targets = _offsets(table["i"])[index.row[places][mine]], offsets[mine]
+        columns: list[tuple[NDArray[Any], NDArray[Any]]] = [
+            (table[name].combine_chunks().flatten().to_numpy(), into) for name, into in results
+        ]
+        for source, target, count in _runs(starts, targets, counts[mine]):
+            for values, into in columns:
+                into[target : target + count] = values[source : source + count]
         let_go()
-    return Pairs(offsets, i, j, p)
+    return Pairs(offsets, i, j, p) if whole else None
+
+
+def _runs(starts: Ints, targets: Ints, counts: Ints) -> Iterator[tuple[int, int, int]]:
+    """Pieces to copy, those that follow each other on both sides as one: a few dozen a part, as a rule."""
+    ends = (starts[:-1] + counts[:-1] == starts[1:]) & (targets[:-1] + counts[:-1] == targets[1:])
+    first = np.flatnonzero(np.r_[True, ~ends])
+    sums = np.add.reduceat(counts, first)
+    return zip(starts[first].tolist(), targets[first].tolist(), sums.tolist(), strict=True)
 
 
 def _room(
