@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from understudy.display import Terminal
 from understudy.errors import ConfigError, DataError, UnderstudyError, did_you_mean
@@ -88,9 +88,9 @@ def _tidy(folder: Path, error: BaseException) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """Free rollouts of the given cases, with the baselines of the run beside them."""
     import understudy
+    from understudy.cae.study import table_lines
     from understudy.core.evaluate import evaluate as evaluate_model
     from understudy.report import RunFacts, write_report
-    from understudy.run import table_lines
 
     terminal = Terminal()
     surrogate = understudy.load(options.model)
@@ -158,6 +158,7 @@ def _read_like(surrogate: Any, path: Path, terminal: Terminal, *, n_measured: in
 
 def ingest(options: argparse.Namespace) -> None:
     """Read a folder of CSV cases, keep its own step unless asked otherwise, and write one Parquet file."""
+    from understudy.cae.datasets import CaseDataset
     from understudy.config import build, compose
     from understudy.core.parquet import write_parquet
 
@@ -171,7 +172,7 @@ def ingest(options: argparse.Namespace) -> None:
     plan = build(compose([*chosen, source]), Path())
     terminal = Terminal()
     with terminal.bar("reading the cases") as on_progress:
-        loaded = plan.dataset.load(plan.preprocess, on_progress)
+        loaded = cast(CaseDataset, plan.dataset).load(plan.preprocess, on_progress)
     for line in loaded.skipped:
         terminal.say(f"left out: {line}")
     table = loaded.table

@@ -21,58 +21,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from understudy.core.domain import Dataset, Preprocess, domains
 from understudy.errors import ConfigError, did_you_mean
+from understudy.settings import Report, Settings, Tracking, Trainer
 
 CONFIG_MODULE, CONFIG_NAME = "understudy.conf", "train"
-
-
-@dataclass
-class Settings:
-    """How to train; the names are those of the reference system."""
-
-    is_debug: bool = False  # a few cases, a few batches, everything exercised
-    use_decimate: bool = True  # interpolate the cases to a coarser grid
-    decimate_range: float = 1.0  # step of that grid, s
-    lowpass: float | None = None  # Hz; a zero-phase filter before the coarser grid
-    in_len: int = 10  # rows of history that a prediction starts from
-    out_len: int = 1  # rows of one prediction
-    seed: int = 42
-    epochs: int = 500
-    batch_size: int = 1024
-    lr: float = 0.001
-    criterion: str = "mse"  # mse, l1 or smoothl1
-    unroll: int = 0  # predictions fed back within a training window
-    unroll_epochs: int = 0  # epochs over which that number grows from 0
-    noise: float = 0.0  # on the predicted signals of the history, in deviations
-    grad_clip: float | None = 1.0  # largest norm of the gradient
-    patience: int | None = 50  # epochs without a better validation rollout until training stops
-    max_minutes: float | None = None  # ends training in time and keeps the best
-    is_save_model: bool = False  # also write lit_model.pth
-    mlflow_exp_name: str = "pytorch_lightning_test"
-
-
-@dataclass
-class Trainer:
-    """Where to train; see Lightning's Trainer for the values."""
-
-    accelerator: str = "auto"
-    precision: str = "auto"  # bf16-mixed where the hardware is faster with it (GPU, AMX), else 32-true
-
-
-@dataclass
-class Tracking:
-    """Where runs are recorded."""
-
-    name: str = "mlflow"  # mlflow or none
-    uri: str | None = None  # null: MLFLOW_TRACKING_URI, or mlflow.db in the working folder
-
-
-@dataclass
-class Report:
-    """What is drawn."""
-
-    figures: bool = True  # a picture for every target signal and an overview of every case
-    byproducts: bool = False  # pictures of the byproducts too
-    jobs: int | None = None  # worker processes; null: the cores
 
 
 @dataclass
@@ -86,6 +37,9 @@ class Train:
     dataset: Any = MISSING
     model: Any = MISSING
     resume: str | None = None  # the folder of a run that was stopped
+    init_from: str | None = None  # a run or bundle whose weights training starts from
+    transfer: str = "full"  # what of them learns: full, head or gradual
+    compare_scratch: bool = False  # with init_from: also train from scratch, and show both
 
 
 def register() -> None:
@@ -103,23 +57,13 @@ register()
 
 
 @dataclass(frozen=True)
-class Split:
-    """How to part the cases; see :func:`understudy.core.splits.split_by_case`."""
-
-    val_size: float
-    test_size: float
-    val_cases: tuple[str, ...]
-    test_cases: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Plan:
     """A run in plain values: all that is left of the configuration below the edge."""
 
     dataset: Dataset
     dataset_name: str
+    domain: str
     preprocess: Preprocess
-    split: Split
     network: str
     arguments: Mapping[str, Any]
     settings: Settings
@@ -130,6 +74,9 @@ class Plan:
     parameters: Mapping[str, Any]  # flat, for the tracker
     folder: Path
     resume: bool
+    init_from: Path | None = None
+    transfer: str = "full"
+    compare_scratch: bool = False
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
@@ -154,7 +101,7 @@ def build(cfg: DictConfig, folder: Path) -> Plan:
     """
     try:
         typed = OmegaConf.merge(OmegaConf.structured(Train), cfg)
-        dataset, name = _dataset(cfg.dataset)
+        dataset, name, domain = _dataset(cfg.dataset)
         values: Any = OmegaConf.to_object(typed)
         plain: Any = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
@@ -166,12 +113,12 @@ def build(cfg: DictConfig, folder: Path) -> Plan:
     return Plan(
         dataset=dataset,
         dataset_name=name,
+        domain=domain,
         preprocess=Preprocess(
             step=settings.decimate_range if settings.use_decimate else None,
             lowpass=settings.lowpass,
             max_cases=8 if settings.is_debug else None,
         ),
-        split=Split(dataset.val_size, dataset.test_size, tuple(dataset.val_cases), tuple(dataset.test_cases)),
         network=str(arguments.pop("name", "")),
         arguments=arguments,
         settings=settings,
@@ -182,20 +129,24 @@ def build(cfg: DictConfig, folder: Path) -> Plan:
         parameters=_flat(plain),
         folder=folder,
         resume=values.resume is not None,
+        init_from=Path(values.init_from).expanduser() if values.init_from else None,
+        transfer=values.transfer,
+        compare_scratch=values.compare_scratch,
     )
 
 
-def _dataset(node: DictConfig) -> tuple[Dataset, str]:
-    """The dataclass of the data set called ``node.name``, its fields checked, and what to call it in a report."""
-    known = {name: schema for domain in domains().values() for name, schema in domain.datasets.items()}
+def _dataset(node: DictConfig) -> tuple[Dataset, str, str]:
+    """The dataclass of the data set called ``node.name``, its fields checked, what to call it, and its domain."""
+    known = {name: (d.name, schema) for d in domains().values() for name, schema in d.datasets.items()}
     name = str(node.get("name", ""))
     if name not in known:
         raise ConfigError(
             f"no data set is called {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
         )
-    dataset: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(known[name]), node))
+    domain, schema = known[name]
+    dataset: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), node))
     source = getattr(dataset, "path", None)  # a folder's own name says more than "csv"
-    return dataset, Path(source).expanduser().resolve().stem if source else name
+    return dataset, Path(source).expanduser().resolve().stem if source else name, domain
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

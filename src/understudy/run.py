@@ -5,54 +5,29 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from understudy.config import Plan
-from understudy.core.baselines import fit_arx, fit_scaler, persistence, sizes_of
 from understudy.core.bundle import Bundle, save_bundle
-from understudy.core.cases import CaseTable
-from understudy.core.evaluate import Evaluation, evaluate
+from understudy.core.domain import domain
+from understudy.core.facts import RunFacts
 from understudy.core.files import atomic_path, write_json
-from understudy.core.metrics import METRICS
-from understudy.core.model import Model
-from understudy.core.nets import BASELINES, build_net
-from understudy.core.splits import Split, split_by_case
-from understudy.core.tasks import Rollout
+from understudy.core.study import Parts, Request, Study
 from understudy.progress import Progress
-from understudy.report import RunFacts, write_report
-from understudy.tracking import Tracker, open_tracker, provenance
+from understudy.tracking import NoTracker, Tracker, open_tracker, provenance
 from understudy.training import FitOptions, FitResult, StoppedByUser, fit
 from understudy.training.callbacks import OnBatch, ShowProgress
+from understudy.training.transfer import check_transfer, learning_layers, start_from
 
 log = logging.getLogger(__name__)
 
-CHECKPOINTS, STATE = "checkpoints", "run.json"
-
-
-@dataclass(frozen=True)
-class Data:
-    """The cases of a run and who does what."""
-
-    table: CaseTable
-    split: Split
-    skipped: Sequence[str]
-
-    @property
-    def train(self) -> list[int]:
-        return self.table.index(self.split.train)
-
-    @property
-    def val(self) -> list[int]:
-        return self.table.index(self.split.val)
-
-    @property
-    def test(self) -> list[int]:
-        return self.table.index(self.split.test)
+CHECKPOINTS, SCRATCH, STATE = "checkpoints", "checkpoints-scratch", "run.json"
 
 
 def execute(plan: Plan, progress: Progress) -> float:
@@ -62,7 +37,9 @@ def execute(plan: Plan, progress: Progress) -> float:
         UnderstudyError: whatever a person can mend; the tracker then shows the run as failed, with the error.
         StoppedByUser: Ctrl-C or SIGTERM in training; the run can be resumed.
     """
-    task = _task(plan)  # a wrong setting is found before anything is written
+    study = domain(plan.domain).study(_request(plan))  # a wrong setting is found before anything is written
+    check_transfer(plan.transfer, plan.settings.unfreeze_epochs)
+    _options(plan)
     state = _state(plan)
     settings = plan.settings
     tracker = open_tracker(
@@ -76,7 +53,7 @@ def execute(plan: Plan, progress: Progress) -> float:
     try:
         tracker.parameters(plan.parameters)
         tracker.tags(provenance())
-        error = _run(plan, task, tracker, progress)
+        error = _run(plan, study, tracker, progress)
     except BaseException as problem:
         killed = isinstance(problem, (KeyboardInterrupt, StoppedByUser))
         with suppress(Exception):  # the first error is the one to show
@@ -86,16 +63,8 @@ def execute(plan: Plan, progress: Progress) -> float:
     return error
 
 
-def _task(plan: Plan) -> Rollout:
-    s = plan.settings
-    return Rollout(
-        s.in_len,
-        s.out_len,
-        criterion=s.criterion,
-        unroll=s.unroll,
-        unroll_epochs=s.unroll_epochs,
-        noise=s.noise,
-    )
+def _request(plan: Plan) -> Request:
+    return Request(plan.dataset, plan.dataset_name, plan.preprocess, plan.settings, plan.report, plan.folder)
 
 
 def _state(plan: Plan) -> dict[str, Any]:
@@ -106,70 +75,88 @@ def _state(plan: Plan) -> dict[str, Any]:
     return {}
 
 
-def _run(plan: Plan, task: Rollout, tracker: Tracker, progress: Progress) -> float:
-    data = _load(plan, task, progress)
-    tracker.tags({"data.fingerprint": data.table.fingerprint, "dataset": plan.dataset_name})
-    scaler = fit_scaler(data.table, data.train)
-    with progress.bar("fitting the baselines") as on_progress:
-        baselines = {"persistence": persistence(data.table, task, scaler)}
-        on_progress(1, 2)
-        baselines["arx"] = fit_arx(data.table, task, scaler, data.train, data.val)
-        on_progress(2, 2)
-    if plan.network in BASELINES:
-        model = baselines.pop(plan.network)
-        error = task.validation_error(model, data.table, data.val)
+def _run(plan: Plan, study: Study, tracker: Tracker, progress: Progress) -> float:
+    parts = study.load(progress)
+    write_json(plan.folder / "split.json", parts.split)
+    for line in [*parts.notes, parts.summary]:
+        progress.say(line)
+    tracker.tags({"data.fingerprint": parts.fingerprint, "dataset": plan.dataset_name})
+    study.fit_baselines(parts, progress)
+    others: dict[str, nn.Module] = {}
+    model = study.closed_form(plan.network)
+    if model is not None:
+        error = study.task.validation_error(model, parts.table, parts.val)
         result = FitResult(0, error, "fitted in closed form", 0.0)
     else:
         torch.manual_seed(plan.settings.seed)
-        model = Model(build_net(plan.network, sizes_of(data.table, task), dict(plan.arguments)), scaler)
-        result = _train(plan, task, data, model, tracker, progress)
-    facts = _facts(plan, data, model, result)
-    _save(plan, data, model, baselines, facts)
-    _evaluate(plan, task, data, model, baselines, result, facts, tracker, progress)
+        model = study.build(parts, plan.network, plan.arguments)
+        result = _train(plan, study, parts, model, tracker, progress)
+        if plan.init_from and plan.compare_scratch:
+            others["from scratch"] = _from_scratch(plan, study, parts, progress)
+    facts = _facts(plan, parts, model, result)
+    _save(plan, study, parts, model, facts)
+    _report(plan, study, parts, model, others, result, facts, tracker, progress)
     return result.best_error
 
 
-def _load(plan: Plan, task: Rollout, progress: Progress) -> Data:
-    with progress.bar(getattr(plan.dataset, "activity", "reading the cases")) as on_progress:
-        loaded = plan.dataset.load(plan.preprocess, on_progress)
-    table, skipped = loaded.table, loaded.skipped
-    task.check(table)
-    part = plan.split
-    if plan.settings.is_debug:  # the few cases that were read need not be those that the split names
-        part = replace(part, val_size=0.2, test_size=0.25, val_cases=(), test_cases=())
-    split = split_by_case(
-        table.ids,
-        val_size=part.val_size,
-        test_size=part.test_size,
-        val_cases=part.val_cases,
-        test_cases=part.test_cases,
-        seed=plan.settings.seed,
-    )
-    write_json(
-        plan.folder / "split.json",
-        {
-            **split.to_json(),
-            "seed": plan.settings.seed,
-            "fingerprint": table.fingerprint,
-            "skipped": list(skipped),
-        },
-    )
-    for line in skipped:
-        progress.say(f"left out: {line}")
-    spec = table.spec
-    progress.say(
-        f"{len(table)} cases ({len(split.train)} train, {len(split.val)} validate, {len(split.test)} test), "
-        f"{len(table.values):,} rows every {spec.step:g} {spec.step_unit}, {len(spec.controls)} controls → "
-        f"{len(spec.predicted)} signals"
-    )
-    return Data(table, split, skipped)
-
-
 def _train(
-    plan: Plan, task: Rollout, data: Data, model: Model, tracker: Tracker, progress: Progress
+    plan: Plan, study: Study, parts: Parts, model: nn.Module, tracker: Tracker, progress: Progress
 ) -> FitResult:
+    parameters = sum(p.numel() for p in model.parameters())
+    progress.say(f"training {plan.network} with {parameters:,} parameters")
+    callbacks: list[Any] = []
+    if plan.init_from:
+        progress.say(start_from(model, plan.init_from, plan.network, parts.spec))
+        callbacks = learning_layers(model, plan.transfer, unfreeze_epochs=plan.settings.unfreeze_epochs)
+    result = _fit(plan, study, parts, model, plan.folder / CHECKPOINTS, tracker, progress, callbacks)
+    progress.say(
+        f"best {study.task.error_name} error {result.best_error:.4g} in epoch {result.best_epoch + 1} "
+        f"of {result.epochs}; stopped by {result.stopped_by}"
+    )
+    return result
+
+
+def _from_scratch(plan: Plan, study: Study, parts: Parts, progress: Progress) -> nn.Module:
+    """The same network, data and budget without the weights of another run."""
+    progress.say(f"training {plan.network} again from scratch, to compare")
+    torch.manual_seed(plan.settings.seed)
+    model = study.build(parts, plan.network, plan.arguments)
+    _fit(replace(plan, init_from=None), study, parts, model, plan.folder / SCRATCH, NoTracker(), progress, [])
+    return model
+
+
+def _fit(
+    plan: Plan,
+    study: Study,
+    parts: Parts,
+    model: nn.Module,
+    folder: Path,
+    tracker: Tracker,
+    progress: Progress,
+    callbacks: list[Any],
+) -> FitResult:
+    task = study.task
+    with progress.training() as show:
+        return fit(
+            model,
+            task,
+            parts.table,
+            parts.train,
+            parts.val,
+            _options(plan),
+            folder,
+            on_epoch=lambda epoch, metrics: tracker.metrics(metrics, epoch),
+            callbacks=lambda: [
+                *callbacks,
+                ShowProgress(_describe(show), progress.say, task.monitor, task.error_name),
+            ],
+            resume=plan.resume,
+        )
+
+
+def _options(plan: Plan) -> FitOptions:
     s = plan.settings
-    options = FitOptions(
+    return FitOptions(
         epochs=min(s.epochs, 2) if s.is_debug else s.epochs,
         batch_size=s.batch_size,
         lr=s.lr,
@@ -180,58 +167,44 @@ def _train(
         accelerator=plan.trainer.accelerator,
         precision=plan.trainer.precision,
         max_batches=3 if s.is_debug else None,
+        weight_decay=s.weight_decay,
+        schedule=s.schedule,
+        pct_start=s.pct_start,
+        layer_decay=s.layer_decay if plan.init_from and plan.transfer == "full" else 1.0,
+        ema=s.ema,
     )
-    parameters = sum(p.numel() for p in model.parameters())
-    progress.say(f"training {plan.network} with {parameters:,} parameters")
-    with progress.training() as show:
-        result = fit(
-            model,
-            task,
-            data.table,
-            data.train,
-            data.val,
-            options,
-            plan.folder / CHECKPOINTS,
-            on_epoch=lambda epoch, metrics: tracker.metrics(metrics, epoch),
-            callbacks=lambda: [ShowProgress(_describe(show), progress.say)],
-            resume=plan.resume,
-        )
-    progress.say(
-        f"best validation rollout error {result.best_error:.4g} in epoch {result.best_epoch + 1} "
-        f"of {result.epochs}; stopped by {result.stopped_by}"
-    )
-    return result
 
 
 def _describe(show: Any) -> OnBatch:
     return lambda epoch, epochs, done, total: show(f"epoch {epoch + 1}/{epochs}", done, total)
 
 
-def _facts(plan: Plan, data: Data, model: Model, result: FitResult) -> dict[str, str]:
-    spec, sizes, split = data.table.spec, model.net.sizes, data.split
+def _facts(plan: Plan, parts: Parts, model: nn.Module, result: FitResult) -> dict[str, str]:
     known = provenance()
+    start = {"started from": f"{plan.init_from} (transfer: {plan.transfer})"} if plan.init_from else {}
     return {
         "network": plan.network,
         "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        **start,
         "data set": plan.dataset_name,
-        "cases": f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test",
-        "step": f"{spec.step:g} {spec.step_unit}",
-        "in_len / out_len": f"{sizes.in_len} / {sizes.out_len}",
+        **parts.facts,
         "best epoch": f"{result.best_epoch + 1} of {result.epochs}",
         "stopped by": result.stopped_by,
         "training time": f"{result.seconds:.0f} s",
-        "data fingerprint": data.table.fingerprint,
+        "data fingerprint": parts.fingerprint,
         "made": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "git commit": known.pop("git.commit", "not in a repository"),
         "versions": ", ".join(f"{k.removeprefix('version.')} {v}" for k, v in known.items()),
     }
 
 
-def _save(plan: Plan, data: Data, model: Model, baselines: dict[str, Model], facts: dict[str, str]) -> None:
-    spec = data.table.spec
-    save_bundle(plan.folder / "bundle", Bundle(model, spec, plan.network, dict(plan.arguments), dict(facts)))
-    for name, baseline in baselines.items():
-        save_bundle(plan.folder / "baselines" / name, Bundle(baseline, spec, name, {}, dict(facts)))
+def _save(plan: Plan, study: Study, parts: Parts, model: Any, facts: dict[str, str]) -> None:
+    bundle = Bundle(model, parts.spec, plan.network, dict(plan.arguments), dict(facts))
+    save_bundle(plan.folder / "bundle", bundle)
+    for name, baseline in study.baselines().items():
+        save_bundle(
+            plan.folder / "baselines" / name, Bundle(cast(Any, baseline), parts.spec, name, {}, dict(facts))
+        )
     if plan.settings.is_save_model:
         # The reference's file: here a state dict with what is needed to rebuild the network, readable with
         # torch.load(weights_only=True). The bundle holds the same in a form for the long run.
@@ -239,31 +212,25 @@ def _save(plan: Plan, data: Data, model: Model, baselines: dict[str, Model], fac
             "network": plan.network,
             "arguments": dict(plan.arguments),
             "sizes": model.net.sizes._asdict(),
-            "spec": spec.dumps(),
+            "spec": parts.spec.dumps(),
             "state_dict": model.state_dict(),
         }
         with atomic_path(plan.folder / "lit_model.pth") as temporary:
             torch.save(content, temporary)
 
 
-def _evaluate(
+def _report(
     plan: Plan,
-    task: Rollout,
-    data: Data,
-    model: Model,
-    baselines: dict[str, Model],
+    study: Study,
+    parts: Parts,
+    model: nn.Module,
+    others: dict[str, nn.Module],
     result: FitResult,
     facts: dict[str, str],
     tracker: Tracker,
     progress: Progress,
 ) -> None:
-    with progress.bar("rolling out the test cases") as on_progress:
-        evaluation = evaluate(plan.network, model, task, data.table, data.test, on_progress=on_progress)
-    others = [evaluate(name, baseline, task, data.table, data.test) for name, baseline in baselines.items()]
-    tracker.metrics(metrics_of(evaluation), step=result.best_epoch)
-    for other in others:
-        tracker.metrics({f"baseline/{other.name}/score": other.score()}, step=result.best_epoch)
-    notes = [f"left out: {line}" for line in data.skipped]
+    notes = list(parts.notes)
     if plan.settings.is_debug:
         notes.append("settings.is_debug: a few cases and batches only; the numbers mean nothing")
     run = RunFacts(
@@ -273,47 +240,10 @@ def _evaluate(
         history=result.history,
         notes=notes,
     )
-    with progress.bar("drawing the figures") as on_progress:
-        write_report(
-            plan.folder,
-            evaluation,
-            others,
-            run,
-            figures=plan.report.figures,
-            byproducts=plan.report.byproducts,
-            jobs=plan.report.jobs,
-            on_progress=on_progress,
-        )
-    with progress.bar("recording the run") as on_progress:
+    outcome = study.report(parts, plan.network, model, others, run, progress)
+    tracker.metrics(dict(outcome.metrics), step=result.best_epoch)
+    with progress.bar("recording the run"):
         tracker.files(plan.folder)
-    for line in table_lines(evaluation, others):
+    for line in outcome.lines:
         progress.say(line)
     progress.say(f"report: {plan.folder / 'report.html'}")
-
-
-def metrics_of(evaluation: Evaluation) -> dict[str, float]:
-    """``test/<metric>_<statistic>/<signal>`` for every predicted signal, and the summary numbers."""
-    metrics = {
-        f"test/{metric}_{statistic}/{signal.name}": value
-        for metric in METRICS
-        for i, signal in enumerate(evaluation.spec.predicted)
-        for statistic, value in evaluation.summary(metric, i).items()
-    }
-    metrics["test/score"] = evaluation.score()
-    metrics["test/diverged"] = float(len(evaluation.diverged))
-    metrics["test/seconds_per_case"] = evaluation.seconds_per_case
-    return metrics
-
-
-def table_lines(evaluation: Evaluation, others: Sequence[Evaluation]) -> list[str]:
-    """Mean ADE of every target signal, the model and the baselines side by side, for the terminal."""
-    everyone = [evaluation, *others]
-    width = max(len(evaluation.spec.predicted[i].label) for i in evaluation.spec.target_columns)
-    lines = [f"{'mean ADE on the test cases':{max(width, 26)}}" + "".join(f"{e.name:>14}" for e in everyone)]
-    for i in evaluation.spec.target_columns:
-        values = "".join(f"{e.summary('ADE', i)['mean']:>14.4g}" for e in everyone)
-        lines.append(f"{evaluation.spec.predicted[i].label:{max(width, 26)}}{values}")
-    if any(e.diverged for e in everyone):
-        counts = "".join(f"{len(e.diverged):>14}" for e in everyone)
-        lines.append(f"{'diverged, not in the mean':{max(width, 26)}}{counts}")
-    return lines

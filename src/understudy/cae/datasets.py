@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from understudy.cae.read import ReadOptions, Roles, read_cases
 from understudy.cae.simulate.tanks import simulate_tanks
@@ -14,6 +15,22 @@ from understudy.core.parquet import read_parquet
 from understudy.errors import ConfigError
 
 log = logging.getLogger(__name__)
+
+
+class CaseDataset(Protocol):
+    """What the CAE data sets have in common: how they are loaded, and parted (see ``split_by_case``).
+
+    An attribute ``activity`` may be there beside these: what the progress bar says while it loads.
+    """
+
+    name: str
+    val_size: float
+    test_size: float
+    val_cases: list[str]
+    test_cases: list[str]
+
+    def load(self, preprocess: Preprocess, on_progress: OnProgress) -> Loaded:
+        """Read or make the cases."""
 
 
 @dataclass

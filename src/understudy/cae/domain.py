@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from understudy.cae.datasets import CsvDataset, RefrigerantDataset, TanksDataset
 from understudy.cae.read import ReadOptions, read_like
@@ -17,6 +17,10 @@ from understudy.core.spec import DataSpec
 from understudy.errors import DataError
 from understudy.progress import Progress
 
+if TYPE_CHECKING:
+    from understudy.core.bundle import Bundle
+    from understudy.core.study import Request, Study
+
 
 class CAE:
     """Registered in the entry-point group ``understudy.domains``."""
@@ -28,6 +32,16 @@ class CAE:
         "tanks": TanksDataset,
     }
     predict_options: Collection[str] = frozenset({"out", "skip_bad"})
+
+    def study(self, request: Request) -> Study:
+        from understudy.cae.study import RolloutStudy  # torch: only where something is trained
+
+        return RolloutStudy(request)
+
+    def surrogate(self, bundle: Bundle) -> Any:
+        from understudy.core.surrogate import Surrogate
+
+        return Surrogate(bundle)
 
     def read_like(
         self, path: Path, spec: DataSpec, *, n_measured: int | None, on_progress: OnProgress, **options: Any

@@ -7,6 +7,7 @@ be read for years; loading it executes nothing from it and takes no more memory 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,8 @@ import safetensors.torch
 import torch
 
 from understudy.core.files import atomic_path, write_json
-from understudy.core.model import Model
-from understudy.core.nets import Sizes, build_net
-from understudy.core.scaling import Scaler
+from understudy.core.model import model_of
+from understudy.core.nets import NETS, build_net, sizes_type
 from understudy.core.spec import DataSpec
 from understudy.errors import ModelError, UnderstudyError
 
@@ -31,7 +31,7 @@ WEIGHTS, DESCRIPTION = "weights.safetensors", "bundle.json"
 class Bundle:
     """A model and what is needed to use it; ``facts`` (versions, data fingerprint, …) are for people."""
 
-    model: Model
+    model: Any  # Model or OneShotModel: the domain of the spec knows which
     spec: DataSpec
     network: str
     arguments: dict[str, Any]
@@ -98,17 +98,19 @@ def load_bundle(path: Path) -> Bundle:
         if data["format"] != FORMAT:
             raise ModelError(f"{folder} has bundle format {data['format']}; this version reads {FORMAT}")
         spec = DataSpec.from_json(data["spec"])
-        sizes = Sizes(**{k: int(v) for k, v in data["sizes"].items()})
-        if sizes[2:] != (len(spec.controls), len(spec.predicted)):
-            raise ModelError(f"{folder}: the sizes of the network do not fit its signals")
         network, arguments = str(data["network"]), dict(data["arguments"])
+        if network not in NETS:
+            raise ModelError(f"{folder}: network {network!r} is not known to this version")
+        sizes: Any = sizes_type(network)(**{k: int(v) for k, v in data["sizes"].items()})
         shapes = _shapes(folder / WEIGHTS)
         _refuse_giants(sizes, arguments, len(shapes))
         with torch.device("meta"):  # shapes without memory: a forged description cannot claim any
-            expected = Model(build_net(network, sizes, arguments), Scaler(sizes.n_signals))
+            expected = model_of(build_net(network, sizes, arguments))
+        if expected.net.n_fitting != (len(spec.controls), len(spec.predicted)):
+            raise ModelError(f"{folder}: the sizes of the network do not fit its signals")
         if {k: list(v.shape) for k, v in expected.state_dict().items()} != shapes:
             raise ModelError(f"{folder}: {WEIGHTS} does not fit the network in {DESCRIPTION}")
-        model = Model(build_net(network, sizes, arguments), Scaler(sizes.n_signals))
+        model = model_of(build_net(network, sizes, arguments))
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     except ModelError:
         raise
@@ -117,7 +119,7 @@ def load_bundle(path: Path) -> Bundle:
     return Bundle(model.eval(), spec, network, arguments, dict(data.get("facts", {})))
 
 
-def _refuse_giants(sizes: Sizes, arguments: dict[str, Any], n_tensors: int) -> None:
+def _refuse_giants(sizes: Sequence[int], arguments: dict[str, Any], n_tensors: int) -> None:
     """What does not show in the shapes of the weights must not cost memory or time either."""
     numbers = [v for v in (*sizes, *arguments.values()) if isinstance(v, int)]
     deepest = max([v for k, v in arguments.items() if k.endswith("depth") and isinstance(v, int)], default=0)

@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from understudy.core.cases import Case, CaseTable
 from understudy.core.spec import DataSpec
 from understudy.errors import ConfigError, did_you_mean
 from understudy.progress import Progress
+
+if TYPE_CHECKING:
+    from understudy.core.bundle import Bundle
+    from understudy.core.study import Request, Study
 
 OnProgress = Callable[[int, int], None]
 
@@ -47,16 +51,10 @@ class Loaded:
 class Dataset(Protocol):
     """A dataclass whose fields are the keys of ``conf/dataset/<name>.yaml``; how to split is among them.
 
-    An attribute ``activity`` may be there beside these: what the progress bar says while it loads.
+    What else it can do is between it and the study of its domain.
     """
 
-    val_size: float
-    test_size: float
-    val_cases: list[str]
-    test_cases: list[str]
-
-    def load(self, preprocess: Preprocess, on_progress: OnProgress) -> Loaded:
-        """Read or make the cases."""
+    name: str
 
 
 class Domain(Protocol):
@@ -65,6 +63,16 @@ class Domain(Protocol):
     name: str
     datasets: Mapping[str, Callable[..., Dataset]]
     predict_options: Collection[str]  # of `understudy predict`, those that mean something here
+
+    def study(self, request: Request) -> Study:
+        """A training run on one of the data sets.
+
+        Raises:
+            ConfigError: settings that do not fit.
+        """
+
+    def surrogate(self, bundle: Bundle) -> Any:
+        """What :func:`understudy.load` gives a user for a bundle of this domain."""
 
     def read_like(
         self, path: Path, spec: DataSpec, *, n_measured: int | None, on_progress: OnProgress, **options: Any

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from understudy.core.nets import WindowNet
+from understudy.core.nets import TokenNet, WindowNet
+from understudy.core.oneshot import OneShotModel
 from understudy.core.scaling import Scaler
 
 
@@ -26,3 +27,10 @@ class Model(nn.Module):
     def forward(self, past: Tensor, control: Tensor) -> Tensor:
         """``past`` (B, L, F) and ``control`` (B, O, C) to the prediction (B, O, N), all in physical units."""
         return self.scaler.undo(self.net(self.scaler(past), self.scaler(control)), first=self.n_controls)
+
+
+def model_of(net: WindowNet | TokenNet) -> Model | OneShotModel:
+    """The model around a network, its scales still to be fitted or loaded."""
+    if isinstance(net, TokenNet):
+        return OneShotModel(net)
+    return Model(net, Scaler(net.sizes.n_signals))

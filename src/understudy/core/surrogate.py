@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from understudy.core.bundle import Bundle, load_bundle
+from understudy.core.domain import domain
 from understudy.core.rollout import rollout
 from understudy.core.spec import DataSpec
 from understudy.core.tasks import Rollout
@@ -37,11 +38,11 @@ class Surrogate:
 
     @property
     def in_len(self) -> int:
-        return self.bundle.model.net.sizes.in_len
+        return int(self.bundle.model.net.sizes.in_len)
 
     @property
     def out_len(self) -> int:
-        return self.bundle.model.net.sizes.out_len
+        return int(self.bundle.model.net.sizes.out_len)
 
     @property
     def task(self) -> Rollout:
@@ -124,10 +125,13 @@ def _is_frame(data: Any) -> bool:
     return hasattr(data, "columns") and hasattr(data, "index")
 
 
-def load(path: str | Path) -> Surrogate:
-    """The surrogate of a run's folder or of a bundle.
+def load(path: str | Path) -> Any:
+    """The surrogate of a run's folder or of a bundle; what it can do depends on the field of use.
+
+    For time series it is a :class:`Surrogate`, for nucleotides a ``ReactivitySurrogate``.
 
     Raises:
         ModelError: nothing there, or it cannot be read.
     """
-    return Surrogate(load_bundle(Path(path)))
+    bundle = load_bundle(Path(path))
+    return domain(bundle.spec.domain).surrogate(bundle)

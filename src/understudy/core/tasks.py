@@ -6,9 +6,9 @@ maps all inputs of a case to all targets in one pass fits the same protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -25,18 +25,43 @@ from understudy.errors import ConfigError, DataError, did_you_mean
 ERROR_CEILING = 1e3
 
 
+class Loader(Protocol):
+    """Training batches in an order that depends on seed and epoch only; its state resumes within an epoch."""
+
+    epoch: int
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
 class Task(Protocol):
-    """The seam between the engine and what it is trained for."""
+    """The seam between the engine and what it is trained for.
+
+    What a table of cases, a model and a batch are is the task's own business: the engine passes them on.
+    """
+
+    @property
+    def monitor(self) -> str:
+        """What the validation error is called in the metrics of a run: ``val/rollout``."""
+
+    @property
+    def error_name(self) -> str:
+        """The same for a person: ``validation rollout``."""
 
     def loader(
-        self, table: CaseTable, cases: Sequence[int], *, batch_size: int, seed: int, max_batches: int | None
-    ) -> WindowLoader:
+        self, table: Any, cases: Sequence[int], *, batch_size: int, seed: int, max_batches: int | None
+    ) -> Loader:
         """Training batches of ``cases``."""
 
-    def loss(self, model: Model, batch: Tensor, *, epoch: int) -> Tensor:
+    def loss(self, model: Any, batch: Any, *, epoch: int) -> Tensor:
         """The training loss of one batch, a scalar in scaled units."""
 
-    def validation_error(self, model: Model, table: CaseTable, cases: Sequence[int]) -> float:
+    def validation_error(self, model: Any, table: Any, cases: Sequence[int]) -> float:
         """What early stopping and the choice of the best checkpoint go by; smaller is better."""
 
 
@@ -57,6 +82,9 @@ class Rollout:
     Raises:
         ConfigError: a value out of range.
     """
+
+    monitor: ClassVar[str] = "val/rollout"
+    error_name: ClassVar[str] = "validation rollout"
 
     in_len: int
     out_len: int

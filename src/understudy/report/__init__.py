@@ -3,7 +3,7 @@
 Importing this package is cheap: matplotlib and jinja2 come with the first report.
 """
 
-from understudy.report.run import RunFacts
+from understudy.core.facts import RunFacts
 from understudy.report.verdict import verdict
 from understudy.report.writer import write_report
 

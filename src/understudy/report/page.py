@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import jinja2
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from understudy.core.facts import RunFacts
 from understudy.core.files import write_text
 from understudy.report.charts import growth_chart, history_charts, signal_chart, spread_chart
 from understudy.report.compare import COLUMNS, blocks, largest_first, overall, scales
 from understudy.report.curves import curves_of
 from understudy.report.draw import caption, label
 from understudy.report.numbers import listing, number, seconds
-from understudy.report.run import RunFacts
 from understudy.report.svg import Svgs
+from understudy.report.template import render_page
 from understudy.report.verdict import verdict
 
 if TYPE_CHECKING:
@@ -75,12 +73,7 @@ def render(
     evaluation: Evaluation, baselines: Sequence[Evaluation], run: RunFacts, cases: Mapping[str, str]
 ) -> str:
     """The page as text."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["code"] = _code
-    source = resources.files("understudy.report").joinpath("report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source).render(_content(evaluation, baselines, run, cases))
+    return render_page("understudy.report", "report.html.j2", _content(evaluation, baselines, run, cases))
 
 
 def _content(
@@ -185,8 +178,3 @@ def _case_lines(evaluation: Evaluation, cases: Mapping[str, str]) -> list[CaseLi
 
 def _link(*parts: str) -> str:
     return "/".join(quote(part, safe="") for part in parts)
-
-
-def _code(text: str) -> Markup:
-    """Plain text in which `names` stand in backticks, as HTML."""
-    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from understudy.core.facts import RunFacts
 from understudy.report.curves import Curves, curves_of
 from understudy.report.names import slugs
 from understudy.report.pool import Job, run_jobs
-from understudy.report.run import RunFacts
 from understudy.report.tables import write_case_losses, write_loss_tables, write_metrics
 
 if TYPE_CHECKING:

@@ -58,14 +58,14 @@ def fold(
     plain = rna.fold_compound(sequence, model(rna))
     if reactivity is None:
         structure, energy = plain.mfe()
-        return Fold(structure, float(energy))
+        return Fold(structure, round(energy, 2))
     guided = rna.fold_compound(sequence, model(rna))
     # From 1: the value at 0 is never used.
     guided.sc_add_SHAPE_deigan(
         [_MISSING, *_shape_values(sequence, reactivity, scale).tolist()], slope, intercept
     )
     structure, _ = guided.mfe()
-    return Fold(structure, float(plain.eval_structure(structure)))
+    return Fold(structure, round(plain.eval_structure(structure), 2))
 
 
 def fold_many(

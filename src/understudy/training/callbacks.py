@@ -91,11 +91,18 @@ class History(pl.Callback):
 
 
 class ShowProgress(pl.Callback):
-    """Passes on how far training is, and a line for every epoch."""
+    """Passes on how far training is, and a line for every epoch with its error, ``monitor`` called ``name``."""
 
-    def __init__(self, on_batch: OnBatch, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        on_batch: OnBatch,
+        say: Callable[[str], None],
+        monitor: str = "val/rollout",
+        name: str = "validation rollout",
+    ) -> None:
         self.on_batch = on_batch
         self.say = say
+        self.monitor, self.name = monitor, name
         self._best = math.inf
 
     def on_train_batch_end(
@@ -107,11 +114,11 @@ class ShowProgress(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         loss = float(trainer.callback_metrics.get("train/loss", math.nan))
-        error = float(trainer.callback_metrics.get("val/rollout", math.nan))
+        error = float(trainer.callback_metrics.get(self.monitor, math.nan))
         mark = "  best so far" if error < self._best else ""
         self._best = min(self._best, error)
         self.say(
-            f"epoch {trainer.current_epoch + 1:4d}  train loss {loss:.4g}  validation rollout {error:.4g}{mark}"
+            f"epoch {trainer.current_epoch + 1:4d}  train loss {loss:.4g}  {self.name} {error:.4g}{mark}"
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -15,18 +15,17 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, Timer
+from torch import nn
 
-from understudy.core.cases import CaseTable
 from understudy.core.files import write_text
-from understudy.core.model import Model
 from understudy.core.tasks import ERROR_CEILING, Task
 from understudy.errors import ConfigError, ModelError
 from understudy.training.callbacks import AtomicCheckpointIO, History, KeepBest, OnEpoch, SaveLast, SetEpoch
 from understudy.training.module import SurrogateTraining
+from understudy.training.optimizer import MovingAverage, OptimizerOptions
 
 log = logging.getLogger(__name__)
 
-MONITOR = "val/rollout"
 BEST, LAST, RESULT = "best.ckpt", "last.ckpt", "result.json"
 
 
@@ -41,6 +40,8 @@ class FitOptions:
         grad_clip: largest norm of the gradient; None: not clipped.
         precision: of Lightning (``32-true``, ``bf16-mixed``, …); ``auto`` is :func:`automatic_precision`.
         max_batches: batches an epoch at most, for a quick look; None: all.
+        weight_decay, schedule, pct_start, layer_decay: see :class:`understudy.training.optimizer.OptimizerOptions`.
+        ema: decay of the moving average of the weights that is validated and kept; None: the weights themselves.
 
     Raises:
         ConfigError: a value out of range.
@@ -57,8 +58,16 @@ class FitOptions:
     devices: int = 1
     precision: str = "auto"
     max_batches: int | None = None
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    pct_start: float = 0.02
+    layer_decay: float = 1.0
+    ema: float | None = None
 
     def __post_init__(self) -> None:
+        self.optimizer  # noqa: B018 - its own checks
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ConfigError(f"settings.ema is a decay between 0 and 1, not {self.ema}")
         for key in ("epochs", "batch_size", "lr", "max_minutes", "patience", "grad_clip", "devices"):
             value = getattr(self, key)
             if value is not None and not value > 0:
@@ -66,6 +75,10 @@ class FitOptions:
                 raise ConfigError(f"{where}.{key} must be above 0, not {value}")
         if self.seed < 0:
             raise ConfigError(f"settings.seed must not be negative, not {self.seed}")
+
+    @property
+    def optimizer(self) -> OptimizerOptions:
+        return OptimizerOptions(self.lr, self.weight_decay, self.schedule, self.pct_start, self.layer_decay)
 
 
 @dataclass(frozen=True)
@@ -84,9 +97,9 @@ class FitResult:
 
 
 def fit(
-    model: Model,
+    model: nn.Module,
     task: Task,
-    table: CaseTable,
+    table: Any,
     train: Sequence[int],
     val: Sequence[int],
     options: FitOptions,
@@ -112,8 +125,14 @@ def fit(
     loader = task.loader(
         table, train, batch_size=options.batch_size, seed=options.seed, max_batches=options.max_batches
     )
-    module = SurrogateTraining(model, task, table, val, lr=options.lr, seed=options.seed)
-    watch = _Watch(options, folder, on_epoch)
+    module = SurrogateTraining(
+        model,
+        task,
+        lambda trained: task.validation_error(trained, table, val),
+        optimizer=options.optimizer,
+        seed=options.seed,
+    )
+    watch = _Watch(options, folder, on_epoch, task.monitor, task.error_name)
     last = folder / LAST
     checkpoint = last if resume and last.exists() else None
     with _quiet():
@@ -139,23 +158,28 @@ def fit(
 class _Watch:
     """The callbacks that know how training goes, and what they have to say in the end."""
 
-    def __init__(self, options: FitOptions, folder: Path, on_epoch: OnEpoch) -> None:
+    def __init__(
+        self, options: FitOptions, folder: Path, on_epoch: OnEpoch, monitor: str, error_name: str
+    ) -> None:
+        self.monitor, self.error_name = monitor, error_name
         self.history = History(on_epoch)
         self.best = KeepBest(
             dirpath=folder,
             filename=BEST.removesuffix(".ckpt"),
-            monitor=MONITOR,
+            monitor=monitor,
             auto_insert_metric_name=False,
             enable_version_counter=False,
             save_on_train_epoch_end=False,  # right after validation, so that last.ckpt, written later, knows of it
         )
-        self.stopping = EarlyStopping(MONITOR, patience=options.patience or 10**9, check_finite=False)
+        self.stopping = EarlyStopping(monitor, patience=options.patience or 10**9, check_finite=False)
         limit = timedelta(minutes=options.max_minutes) if options.max_minutes else None
         self.timer = Timer(limit, verbose=False)
+        # Before the others: what they see and save is then the average.
+        self.average = [MovingAverage(options.ema)] if options.ema else []
 
     @property
     def callbacks(self) -> list[pl.Callback]:
-        return [self.stopping, self.timer, self.history, self.best]
+        return [*self.average, self.stopping, self.timer, self.history, self.best]
 
     def result(self, options: FitOptions) -> FitResult:
         """
@@ -168,7 +192,7 @@ class _Watch:
                 "training diverged: the loss is not a number; lower settings.lr or settings.unroll"
             )
         rows = self.history.rows
-        best = min(rows, key=lambda row: row.get(MONITOR, float("inf")))
+        best = min(rows, key=lambda row: row.get(self.monitor, float("inf")))
         return FitResult(
             best_epoch=int(best["epoch"]),
             best_error=float(score),
@@ -183,7 +207,7 @@ class _Watch:
         if options.max_minutes and (self.timer.time_remaining() or 0.0) <= 0:
             return f"settings.max_minutes ({options.max_minutes:g})"
         if self.stopping.stopped_epoch:
-            return f"no better validation rollout in {options.patience} epochs"
+            return f"no better {self.error_name} in {options.patience} epochs"
         return f"settings.epochs ({options.epochs})"
 
 
@@ -196,7 +220,7 @@ def _finished(folder: Path, options: FitOptions) -> FitResult | None:
     return FitResult(**recorded["result"]) if recorded["options"] == asdict(options) else None
 
 
-def load_weights(model: Model, checkpoint: Path) -> None:
+def load_weights(model: nn.Module, checkpoint: Path) -> None:
     """Put the weights of a checkpoint into ``model``; nothing in the file is executed."""
     state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items()})

@@ -2,50 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from understudy.core.cases import CaseTable
-from understudy.core.model import Model
 from understudy.core.tasks import Task
+from understudy.training.optimizer import OptimizerOptions, configure
 
 
 class SurrogateTraining(pl.LightningModule):
-    """Adam on the loss of the task; validation by the error of the task.
+    """The loss of the task, minimised; validation by the error of the task.
 
     Every step seeds the random numbers by (seed, step). Dropout and noise are then the same in a run that
     was interrupted and resumed as in one that went through.
+
+    Args:
+        validate: the validation error of a model. A function, not the data: weight averaging copies this module
+            with all that it holds, and functions are not copied.
     """
 
     def __init__(
-        self, model: Model, task: Task, table: CaseTable, val: Sequence[int], *, lr: float, seed: int
+        self,
+        model: nn.Module,
+        task: Task,
+        validate: Callable[[Any], float],
+        *,
+        optimizer: OptimizerOptions,
+        seed: int,
     ) -> None:
         super().__init__()
         self.model = model
         self.task = task
-        self.table = table
-        self.val = val
-        self.lr = lr
+        self.validate = validate
+        self.optimizer = optimizer
         self.seed = seed
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        return torch.optim.Adam(trained, lr=self.lr)
+    def configure_optimizers(self) -> Any:
+        return configure(self.model, self.optimizer, int(self.trainer.estimated_stepping_batches))
 
-    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         loss = self.task.loss(self.model, batch, epoch=self.current_epoch)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=_n_cases(batch))
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         # Full precision whatever the training uses: rounding errors grow along a rollout.
         with torch.autocast(self.device.type, enabled=False):
-            error = self.task.validation_error(self.model, self.table, self.val)
-        self.log("val/rollout", error, prog_bar=True, batch_size=1, rank_zero_only=True)
+            error = self.validate(self.model)
+        self.log(self.task.monitor, error, prog_bar=True, batch_size=1, rank_zero_only=True)
+
+
+def _n_cases(batch: Any) -> int:
+    """Cases of a batch: the length of its first tensor, however deep it lies in tuples."""
+    while not isinstance(batch, Tensor):
+        batch = batch[0]
+    return len(batch)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, overload
 
 from understudy.core.nets.base import Sizes, WindowNet
 from understudy.core.nets.linear import ARX, ArxFit, Persistence
 from understudy.core.nets.operator import DeepOLSTM, DeepONet, DeepOTransformer
+from understudy.core.nets.ribo import Ribo
 from understudy.core.nets.sequence import LSTM, Transformer
+from understudy.core.nets.starter import Starter
+from understudy.core.nets.tokens import TokenNet, TokenSizes
 from understudy.errors import ConfigError, did_you_mean
 
-NETS: dict[str, type[WindowNet]] = {
+NETS: dict[str, type[WindowNet] | type[TokenNet]] = {
     "persistence": Persistence,
     "arx": ARX,
     "lstm": LSTM,
@@ -19,12 +22,18 @@ NETS: dict[str, type[WindowNet]] = {
     "don": DeepONet,
     "dol": DeepOLSTM,
     "dot": DeepOTransformer,
+    "starter": Starter,
+    "ribo": Ribo,
 }
 
 BASELINES = ("persistence", "arx")
 
 
-def build_net(name: str, sizes: Sizes, arguments: dict[str, Any]) -> WindowNet:
+@overload
+def build_net(name: str, sizes: Sizes, arguments: dict[str, Any]) -> WindowNet: ...
+@overload
+def build_net(name: str, sizes: TokenSizes, arguments: dict[str, Any]) -> TokenNet: ...
+def build_net(name: str, sizes: Sizes | TokenSizes, arguments: dict[str, Any]) -> WindowNet | TokenNet:
     """The network called ``name`` for data of these sizes.
 
     Raises:
@@ -35,9 +44,14 @@ def build_net(name: str, sizes: Sizes, arguments: dict[str, Any]) -> WindowNet:
         raise ConfigError(
             f"no network is called {name!r}{did_you_mean(name, NETS)}; there are {', '.join(NETS)}"
         )
-    if sizes.n_controls < 1:
+    fitting = [other for other in NETS if sizes_type(other) is type(sizes)]
+    if name not in fitting:
+        raise ConfigError(
+            f"network {name!r} is not for this kind of data; choose one of {', '.join(fitting)}"
+        )
+    if isinstance(sizes, Sizes) and sizes.n_controls < 1:
         raise ConfigError("the data set has no control: name at least one signal that is known in advance")
-    net = NETS[name]
+    net: Any = NETS[name]
     known = {p.name: p for p in inspect.signature(net).parameters.values() if p.kind is p.KEYWORD_ONLY}
     for key, value in arguments.items():
         if key not in known:
@@ -51,7 +65,13 @@ def build_net(name: str, sizes: Sizes, arguments: dict[str, Any]) -> WindowNet:
             raise ConfigError(
                 f"model.{key} {arguments[key]} cannot be divided among model.heads {arguments['heads']} heads"
             )
-    return net(sizes, **arguments)
+    built: WindowNet | TokenNet = net(sizes, **arguments)
+    return built
+
+
+def sizes_type(name: str) -> type[Sizes] | type[TokenSizes]:
+    """What the network called ``name`` is told of the data."""
+    return TokenSizes if issubclass(NETS[name], TokenNet) else Sizes
 
 
 def _check(name: str, key: str, value: object, annotation: str) -> None:
@@ -61,4 +81,15 @@ def _check(name: str, key: str, value: object, annotation: str) -> None:
         raise ConfigError(f"model.{key} of {name!r} must be a share from 0 to below 1, not {value!r}")
 
 
-__all__ = ["ARX", "BASELINES", "NETS", "ArxFit", "Sizes", "WindowNet", "build_net"]
+__all__ = [
+    "ARX",
+    "BASELINES",
+    "NETS",
+    "ArxFit",
+    "Sizes",
+    "TokenNet",
+    "TokenSizes",
+    "WindowNet",
+    "build_net",
+    "sizes_type",
+]

@@ -40,6 +40,15 @@ class WindowNet(nn.Module, ABC):
         super().__init__()
         self.sizes = sizes
 
+    @property
+    def n_fitting(self) -> tuple[int, int]:
+        """Controls and predicted signals of a data specification that fits."""
+        return self.sizes.n_controls, self.sizes.n_predicted
+
+    def layers(self) -> list[nn.Module]:
+        """The parts from input to head, for fine-tuning layer by layer; every parameter is in exactly one."""
+        return [part for part in self.children() if any(True for _ in part.parameters())]
+
     def embed(self, rows: Tensor) -> Tensor:
         """Rows ``(B, K, F)`` one by one to ``(B, K, E)``; by default as they are."""
         return rows

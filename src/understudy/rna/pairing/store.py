@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import mmap
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +34,8 @@ log = logging.getLogger(__name__)
 Keys = NDArray[np.bytes_]  # (n,), of type S16
 
 _KEY_BYTES = 16
+_PAIR_BYTES = 8
+_MAPPED_FROM = 2**30  # bytes
 _SCHEMA = pa.schema(
     [
         pa.field("key", pa.binary(_KEY_BYTES), nullable=False),
@@ -162,8 +168,7 @@ def gather(index: Index, places: Ints, on_damaged: Callable[[str], None]) -> Pai
     """
     counts = index.pairs[places].astype(np.int64)
     offsets = offsets_of(counts)
-    i, j = (np.empty(offsets[-1], np.uint16) for _ in range(2))
-    p = np.empty(offsets[-1], np.float32)
+    p, i, j, let_go = _room(int(offsets[-1]), index.parts)
     order = np.argsort(index.part[places], kind="stable")
     bounds = np.searchsorted(index.part[places][order], np.arange(len(index.parts) + 1))
     for n, part in enumerate(index.parts):
@@ -177,7 +182,38 @@ def gather(index: Index, places: Ints, on_damaged: Callable[[str], None]) -> Pai
         source, target = ranges(starts, counts[mine]), ranges(offsets[:-1][mine], counts[mine])
         for name, values in (("i", i), ("j", j), ("p", p)):
             values[target] = table[name].combine_chunks().flatten().to_numpy()[source]
+        let_go()
     return Pairs(offsets, i, j, p)
+
+
+def _room(
+    n: int, parts: Sequence[Path]
+) -> tuple[NDArray[np.float32], NDArray[np.uint16], NDArray[np.uint16], Callable[[], object]]:
+    """Arrays for n pairs; large ones are a file without a name that the system may write out of memory.
+
+    The function given beside them does so with what has been written, as far as memory of this process counts.
+    """
+    size = n * _PAIR_BYTES
+    if not n or size < _MAPPED_FROM:
+        return np.empty(n, np.float32), np.empty(n, np.uint16), np.empty(n, np.uint16), lambda: None
+    with _nameless_file(parts[0].parent) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error here, and a crash later
+        else:
+            file.truncate(size)
+        room = mmap.mmap(file.fileno(), size)  # keeps the file
+    p = np.frombuffer(room, np.float32, n)
+    i, j = (np.frombuffer(room, np.uint16, n, offset) for offset in (4 * n, 6 * n))
+    if not hasattr(mmap, "MADV_DONTNEED"):
+        return p, i, j, lambda: None
+    return p, i, j, partial(room.madvise, mmap.MADV_DONTNEED)
+
+
+def _nameless_file(folder: Path) -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError:  # a cache that may only be read
+        return tempfile.TemporaryFile()
 
 
 def _offsets(column: pa.ChunkedArray) -> Ints:

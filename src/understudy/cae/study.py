@@ -1,0 +1,169 @@
+"""A CAE training run: which cases do what, which baselines stand beside, what the report shows."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from torch import nn
+
+from understudy.cae.datasets import CaseDataset
+from understudy.core.baselines import fit_arx, fit_scaler, persistence, sizes_of
+from understudy.core.cases import CaseTable
+from understudy.core.evaluate import Evaluation, evaluate
+from understudy.core.facts import RunFacts
+from understudy.core.metrics import METRICS
+from understudy.core.model import Model
+from understudy.core.nets import build_net
+from understudy.core.splits import split_by_case
+from understudy.core.study import Outcome, Parts, Request
+from understudy.core.tasks import Rollout
+from understudy.progress import Progress
+from understudy.report import write_report
+
+
+class RolloutStudy:
+    """Free rollouts of the test cases, with persistence and a linear model beside the network."""
+
+    def __init__(self, request: Request) -> None:
+        s = request.settings
+        self._request = request
+        self._dataset = cast(CaseDataset, request.dataset)
+        self._task = Rollout(
+            s.in_len,
+            s.out_len,
+            criterion=s.criterion,
+            unroll=s.unroll,
+            unroll_epochs=s.unroll_epochs,
+            noise=s.noise,
+        )
+        self._baselines: dict[str, Model] = {}
+        self._closed = ""
+
+    @property
+    def task(self) -> Rollout:
+        return self._task
+
+    def load(self, progress: Progress) -> Parts:
+        dataset, settings = self._dataset, self._request.settings
+        with progress.bar(getattr(dataset, "activity", "reading the cases")) as on_progress:
+            loaded = dataset.load(self._request.preprocess, on_progress)
+        table, spec = loaded.table, loaded.table.spec
+        self._task.check(table)
+        debug = settings.is_debug  # the few cases that were read need not be those that the split names
+        split = split_by_case(
+            table.ids,
+            val_size=0.2 if debug else dataset.val_size,
+            test_size=0.25 if debug else dataset.test_size,
+            val_cases=() if debug else tuple(dataset.val_cases),
+            test_cases=() if debug else tuple(dataset.test_cases),
+            seed=settings.seed,
+        )
+        counts = (len(split.train), len(split.val), len(split.test))
+        return Parts(
+            table=table,
+            spec=spec,
+            fingerprint=table.fingerprint,
+            train=table.index(split.train),
+            val=table.index(split.val),
+            test=table.index(split.test),
+            split={
+                **split.to_json(),
+                "seed": settings.seed,
+                "fingerprint": table.fingerprint,
+                "skipped": list(loaded.skipped),
+            },
+            summary=(
+                f"{len(table)} cases ({counts[0]} train, {counts[1]} validate, {counts[2]} test), "
+                f"{len(table.values):,} rows every {spec.step:g} {spec.step_unit}, {len(spec.controls)} controls → "
+                f"{len(spec.predicted)} signals"
+            ),
+            notes=[f"left out: {line}" for line in loaded.skipped],
+            facts={
+                "cases": f"{counts[0]} train, {counts[1]} validation, {counts[2]} test",
+                "step": f"{spec.step:g} {spec.step_unit}",
+                "in_len / out_len": f"{settings.in_len} / {settings.out_len}",
+            },
+        )
+
+    def fit_baselines(self, parts: Parts, progress: Progress) -> None:
+        table: CaseTable = parts.table
+        self._scaler = scaler = fit_scaler(table, parts.train)
+        with progress.bar("fitting the baselines") as on_progress:
+            self._baselines["persistence"] = persistence(table, self._task, scaler)
+            on_progress(1, 2)
+            self._baselines["arx"] = fit_arx(table, self._task, scaler, parts.train, parts.val)
+            on_progress(2, 2)
+
+    def closed_form(self, network: str) -> Model | None:
+        self._closed = network
+        return self._baselines.get(network)
+
+    def build(self, parts: Parts, network: str, arguments: Mapping[str, Any]) -> Model:
+        net = build_net(network, sizes_of(parts.table, self._task), dict(arguments))
+        return Model(net, copy.deepcopy(self._scaler))  # several models of one run must not share theirs
+
+    def baselines(self) -> Mapping[str, Model]:
+        return {name: model for name, model in self._baselines.items() if name != self._closed}
+
+    def report(
+        self,
+        parts: Parts,
+        network: str,
+        model: nn.Module,
+        others: Mapping[str, nn.Module],
+        facts: RunFacts,
+        progress: Progress,
+    ) -> Outcome:
+        table: CaseTable = parts.table
+        with progress.bar("rolling out the test cases") as on_progress:
+            evaluation = evaluate(
+                network, cast(Model, model), self._task, table, parts.test, on_progress=on_progress
+            )
+        beside = [
+            evaluate(name, cast(Model, other), self._task, table, parts.test)
+            for name, other in {**self.baselines(), **others}.items()
+        ]
+        shown = self._request.report
+        with progress.bar("drawing the figures") as on_progress:
+            write_report(
+                self._request.folder,
+                evaluation,
+                beside,
+                facts,
+                figures=shown.figures,
+                byproducts=shown.byproducts,
+                jobs=shown.jobs,
+                on_progress=on_progress,
+            )
+        scores = {f"baseline/{other.name}/score": other.score() for other in beside}
+        return Outcome({**metrics_of(evaluation), **scores}, table_lines(evaluation, beside))
+
+
+def metrics_of(evaluation: Evaluation) -> dict[str, float]:
+    """``test/<metric>_<statistic>/<signal>`` for every predicted signal, and the summary numbers."""
+    metrics = {
+        f"test/{metric}_{statistic}/{signal.name}": value
+        for metric in METRICS
+        for i, signal in enumerate(evaluation.spec.predicted)
+        for statistic, value in evaluation.summary(metric, i).items()
+    }
+    metrics["test/score"] = evaluation.score()
+    metrics["test/diverged"] = float(len(evaluation.diverged))
+    metrics["test/seconds_per_case"] = evaluation.seconds_per_case
+    return metrics
+
+
+def table_lines(evaluation: Evaluation, others: Sequence[Evaluation]) -> list[str]:
+    """Mean ADE of every target signal, the model and the baselines side by side, for the terminal."""
+    everyone = [evaluation, *others]
+    width = max(len(evaluation.spec.predicted[i].label) for i in evaluation.spec.target_columns)
+    lines = [f"{'mean ADE on the test cases':{max(width, 26)}}" + "".join(f"{e.name:>14}" for e in everyone)]
+    for i in evaluation.spec.target_columns:
+        values = "".join(f"{e.summary('ADE', i)['mean']:>14.4g}" for e in everyone)
+        lines.append(f"{evaluation.spec.predicted[i].label:{max(width, 26)}}{values}")
+    if any(e.diverged for e in everyone):
+        counts = "".join(f"{len(e.diverged):>14}" for e in everyone)
+        lines.append(f"{'diverged, not in the mean':{max(width, 26)}}{counts}")
+    return lines

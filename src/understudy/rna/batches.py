@@ -1,0 +1,206 @@
+"""Molecules as batches: similar lengths together, no Python loop over molecules.
+
+Axes: M molecules, B molecules of a batch, L nucleotides of its longest, 2 chemicals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from understudy.core.batch import TokenBatch
+from understudy.errors import ConfigError
+from understudy.rna.molecules import Molecules
+from understudy.rna.pairing import Pairs
+from understudy.rna.pairing.pairs import ranges
+
+Ints = NDArray[np.int64]
+
+
+class ReactivityBatch(NamedTuple):
+    """Inputs, and what was measured.
+
+    Attributes:
+        inputs: what the network sees.
+        reactivity, error: ``(B, L, 2)`` float32, NaN where not measured or not to be learnt from.
+        weight: ``(B, 2)`` float32, what a measured value of the molecule and chemical counts.
+    """
+
+    inputs: TokenBatch
+    reactivity: Tensor
+    error: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Molecules with what is known of their pairing; None: nothing."""
+
+    molecules: Molecules
+    pairs: Pairs | None = None
+
+    @property
+    def lengths(self) -> Ints:
+        return self.molecules.lengths
+
+    def batch(self, index: Ints, reverse: NDArray[np.bool_] | None = None) -> TokenBatch:
+        """The inputs of the molecules ``index``; ``reverse`` (B,) says which are to be read backwards."""
+        rows, mask = self._rows(index, reverse)
+        tokens = torch.from_numpy(self.molecules.tokens[rows].astype(np.int64))
+        if self.pairs is None:
+            return TokenBatch(tokens, torch.from_numpy(mask))
+        pairs = dense(self.pairs, index, self.lengths[index], reverse)
+        known = torch.ones(len(index), dtype=torch.bool)
+        return TokenBatch(tokens, torch.from_numpy(mask), torch.from_numpy(pairs), known)
+
+    def measured(
+        self, index: Ints, weight: NDArray[np.float32], reverse: NDArray[np.bool_] | None = None
+    ) -> ReactivityBatch:
+        """Inputs and measurements of the molecules ``index``; ``weight`` is ``(M, 2)``."""
+        rows, mask = self._rows(index, reverse)
+        molecules, outside = self.molecules, ~mask
+        reactivity, error = molecules.reactivity[rows], molecules.error[rows]
+        reactivity[outside], error[outside] = np.nan, np.nan
+        return ReactivityBatch(
+            self.batch(index, reverse),
+            torch.from_numpy(reactivity),
+            torch.from_numpy(error),
+            torch.from_numpy(weight[index]),
+        )
+
+    def _rows(self, index: Ints, reverse: NDArray[np.bool_] | None) -> tuple[Ints, NDArray[np.bool_]]:
+        """Places ``(B, L)`` in the flat arrays, and which of them belong to the molecule."""
+        lengths = self.lengths[index][:, None]
+        place = np.arange(int(lengths.max()))
+        mask = place < lengths
+        inside = np.where(mask, place, 0)
+        if reverse is not None:
+            inside = np.where(reverse[:, None] & mask, lengths - 1 - inside, inside)
+        return self.molecules.offsets[index][:, None] + inside, mask
+
+
+def dense(
+    pairs: Pairs, index: Ints, lengths: Ints, reverse: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """Pairing probabilities of the sequences ``index`` as ``(B, L, L)``, zero behind their ends."""
+    counts = np.diff(pairs.offsets)[index]
+    rows = ranges(pairs.offsets[:-1][index], counts)
+    owner = np.repeat(np.arange(len(index)), counts)
+    i, j = pairs.i[rows].astype(np.int64), pairs.j[rows].astype(np.int64)
+    if reverse is not None:
+        turned, last = reverse[owner], lengths[owner] - 1
+        i, j = np.where(turned, last - i, i), np.where(turned, last - j, j)
+    length = int(lengths.max())
+    matrices = np.zeros((len(index), length, length), np.float32)
+    matrices[owner, i, j] = pairs.p[rows]
+    matrices[owner, j, i] = pairs.p[rows]
+    return matrices
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How molecules are put together.
+
+    Args:
+        molecules: of a batch at most.
+        bucket: molecules whose lengths divided by this agree may meet in a batch.
+        positions: of a batch at most, padding counted; None: bounded by the number of molecules only.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    molecules: int
+    bucket: int = 16
+    positions: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.bucket < 1:
+            raise ConfigError(f"dataset.bucket must be at least 1, not {self.bucket}")
+        if self.positions is not None and self.positions < 1:
+            raise ConfigError(f"dataset.positions must be at least 1, not {self.positions}")
+
+    def sizes(self, lengths: Ints) -> Ints:
+        """(M,) how many molecules a batch may hold of which the longest has this length."""
+        if self.positions is None:
+            return np.full(len(lengths), self.molecules, np.int64)
+        return np.clip(self.positions // np.maximum(lengths, 1), 1, self.molecules)
+
+    def cut(self, lengths: Ints, order: Ints) -> list[Ints]:
+        """``order``, molecule numbers, as batches of one bucket each that keep the order within a bucket."""
+        buckets = lengths[order] // self.bucket
+        by_bucket = order[np.argsort(buckets, kind="stable")]
+        edges = np.flatnonzero(np.diff(lengths[by_bucket] // self.bucket)) + 1
+        batches: list[Ints] = []
+        for part in np.split(by_bucket, edges):
+            size = int(self.sizes(lengths[part]).min())
+            batches += [part[first : first + size] for first in range(0, len(part), size)]
+        return batches
+
+
+class MoleculeLoader:
+    """Training batches in an order that depends on seed and epoch only.
+
+    ``state_dict`` and ``load_state_dict`` let Lightning resume in the middle of an epoch with the batch that would
+    have come next. Several ranks each take their share of the batches of an epoch.
+    """
+
+    def __init__(
+        self,
+        data: Probed,
+        molecules: Sequence[int] | Ints,
+        weight: NDArray[np.float32],
+        batching: Batching,
+        *,
+        seed: int,
+        flip: bool = False,
+        max_batches: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.data = data
+        self.molecules = np.asarray(molecules, np.int64)
+        self.weight = weight
+        self.batching = batching
+        self.seed, self.flip, self.max_batches = seed, flip, max_batches
+        self.rank, self.world_size = rank, world_size
+        self.epoch = 0
+        self._resume_at = self._done = 0
+        # Which molecules share a bucket never changes, so neither does the number of batches.
+        self._n_batches = len(batching.cut(data.lengths, self.molecules))
+
+    def __len__(self) -> int:
+        each = -(-self._n_batches // self.world_size)
+        return min(each, self.max_batches) if self.max_batches else each
+
+    def batches(self) -> list[Ints]:
+        """The molecules of every batch of this epoch and rank."""
+        rng = np.random.default_rng((self.seed, self.epoch))
+        cut = self.batching.cut(self.data.lengths, rng.permutation(self.molecules))
+        order = rng.permutation(len(cut))
+        spare = -len(order) % self.world_size  # every rank takes the same number, or one would wait for ever
+        mine = np.concatenate([order, order[:spare]])[self.rank :: self.world_size]
+        return [cut[k] for k in mine[: len(self)]]
+
+    def __iter__(self) -> Iterator[ReactivityBatch]:
+        batches = self.batches()
+        first, self._resume_at = self._resume_at, 0
+        for k in range(first, len(batches)):
+            self._done = k + 1
+            reverse = None
+            if self.flip:
+                coins = np.random.default_rng((self.seed, self.epoch, self.rank, k))
+                reverse = coins.random(len(batches[k])) < 0.5
+            yield self.data.measured(batches[k], self.weight, reverse)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "done": self._done % len(self)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch, self._resume_at = state["epoch"], state["done"]

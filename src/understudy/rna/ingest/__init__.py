@@ -1,0 +1,1 @@
+"""From what laboratories and competitions publish to one checked Parquet file."""

@@ -1,0 +1,128 @@
+"""Gradient-boosted trees on the neighbourhood of each nucleotide: the baseline that a network has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.errors import DataError
+from understudy.rna.features import (
+    Integers,
+    Windows,
+    counted_rows,
+    pairing_of_rows,
+    rows_of,
+)
+from understudy.rna.pairing.pairs import offsets_of
+
+if TYPE_CHECKING:
+    from understudy.rna.molecules import Molecules
+    from understudy.rna.pairing import Pairs
+
+_CHUNK = 100_000  # nucleotides: about 40 MB of features
+
+
+@dataclass(frozen=True)
+class TreeSettings:
+    """What the trees are given; the defaults were chosen on training molecules alone."""
+
+    width: int = 7  # nucleotides on each side
+    n_trees: int = 200
+    learning_rate: float = 0.1
+    max_molecules: int | None = 3000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Trees:
+    """One forest a chemical, fitted by :func:`fit_trees`."""
+
+    settings: TreeSettings
+    with_pairing: bool
+    forests: tuple[Any, ...] = field(repr=False)
+    n_molecules: int  # that they were fitted on
+
+    @property
+    def name(self) -> str:
+        return "boosted trees with pairing" if self.with_pairing else "boosted trees"
+
+    def predict(
+        self,
+        tokens: NDArray[np.uint8],
+        offsets: Integers,
+        pairing: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """Reactivities (N, 4) of ``tokens`` (N,), molecules cut by ``offsets``; the columns of the errors are NaN.
+
+        ``pairing`` (N, 2) holds sum and maximum of the pairing probabilities of each nucleotide. Memory beside
+        the result does not grow with N.
+        """
+        if self.with_pairing != (pairing is not None):
+            raise ValueError("pairing must be given exactly to trees that were fitted with it")
+        windows = Windows(tokens, offsets, pairing, self.settings.width)
+        found = np.full((len(tokens), 4), np.nan, np.float32)
+        for first in range(0, len(tokens), _CHUNK):
+            features = windows.rows(np.arange(first, min(first + _CHUNK, len(tokens))))
+            for k, forest in enumerate(self.forests):
+                found[first : first + _CHUNK, k] = np.clip(forest.predict(features), 0.0, 1.0)
+        return found
+
+
+def fit_trees(
+    molecules: Molecules,
+    index: Integers,
+    *,
+    pairs: Pairs | None = None,
+    settings: TreeSettings | None = None,
+) -> Trees:
+    """Fit to the clipped reactivities of the molecules ``index`` that count for the official figure.
+
+    At most ``settings.max_molecules`` of them, drawn by ``settings.seed``. With ``pairs`` of all ``molecules``
+    the pairing probabilities in the window are features too.
+
+    Raises:
+        DataError: no molecule has both chemicals measured with ``SN_filter = 1``.
+    """
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    settings = settings or TreeSettings()
+    chosen = _draw(molecules, np.asarray(index), settings)
+    rows = rows_of(molecules.offsets, chosen)
+    counted = counted_rows(molecules, chosen)
+    if not counted.any():
+        raise DataError(
+            "no training molecule has SN_filter = 1 for both chemicals: no baseline can be fitted"
+        )
+    windows = Windows(
+        molecules.tokens[rows],
+        offsets_of(molecules.lengths[chosen]),
+        None if pairs is None else pairing_of_rows(pairs, molecules, chosen),
+        settings.width,
+    )
+    features = windows.rows(np.flatnonzero(counted))
+    targets = np.clip(molecules.reactivity[rows[counted]], 0.0, 1.0)
+    forests = []
+    for k in range(targets.shape[1]):
+        forest = HistGradientBoostingRegressor(
+            loss="absolute_error",
+            max_iter=settings.n_trees,
+            learning_rate=settings.learning_rate,
+            categorical_features=list(range(2 * settings.width + 1)),
+            early_stopping=False,  # it would set aside a part of the data, and stop elsewhere at each size
+            random_state=settings.seed,
+        )
+        forests.append(forest.fit(features, targets[:, k]))
+    return Trees(settings, pairs is not None, tuple(forests), len(chosen))
+
+
+def _draw(molecules: Molecules, index: Integers, settings: TreeSettings) -> Integers:
+    """The scored ones of ``index``, or so many of them as may be used, in their order."""
+    scored = index[molecules.scored[index]]
+    most = settings.max_molecules
+    if most is None or len(scored) <= most:
+        return scored
+    drawn = np.random.default_rng(settings.seed).choice(len(scored), most, replace=False)
+    return scored[np.sort(drawn)]

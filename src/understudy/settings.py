@@ -1,0 +1,65 @@
+"""The typed half of the configuration: plain values that mean the same on both sides of Hydra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Settings:
+    """How to train; the names are those of the reference system."""
+
+    is_debug: bool = False  # a few cases, a few batches, everything exercised
+    use_decimate: bool = True  # interpolate the cases to a coarser grid
+    decimate_range: float = 1.0  # step of that grid, s
+    lowpass: float | None = None  # Hz; a zero-phase filter before the coarser grid
+    in_len: int = 10  # rows of history that a prediction starts from
+    out_len: int = 1  # rows of one prediction
+    seed: int = 42
+    epochs: int = 500
+    batch_size: int = 1024
+    lr: float = 0.001
+    schedule: str = "constant"  # of the learning rate: constant or one_cycle
+    pct_start: float = 0.02  # share of the steps in which one_cycle rises
+    weight_decay: float = 0.0
+    ema: float | None = None  # decay of the moving average of the weights that is validated and kept
+    criterion: str = "mse"  # mse, l1 or smoothl1
+    unroll: int = 0  # predictions fed back within a training window
+    unroll_epochs: int = 0  # epochs over which that number grows from 0
+    noise: float = 0.0  # on the predicted signals of the history, in deviations
+    grad_clip: float | None = 1.0  # largest norm of the gradient
+    patience: int | None = 50  # epochs without a better validation rollout until training stops
+    max_minutes: float | None = None  # ends training in time and keeps the best
+    nfolds: int = 4  # parts of a cross-validation (RNA)
+    fold: int = 0  # which of them is held out
+    layer_decay: float = (
+        0.8  # init_from with transfer=full: learning rate of a layer, in that of the one above it
+    )
+    unfreeze_epochs: int = 2  # init_from with transfer=gradual: epochs until the next layer learns too
+    is_save_model: bool = False  # also write lit_model.pth
+    mlflow_exp_name: str = "pytorch_lightning_test"
+
+
+@dataclass
+class Trainer:
+    """Where to train; see Lightning's Trainer for the values."""
+
+    accelerator: str = "auto"
+    precision: str = "auto"  # bf16-mixed where the hardware is faster with it (GPU, AMX), else 32-true
+
+
+@dataclass
+class Tracking:
+    """Where runs are recorded."""
+
+    name: str = "mlflow"  # mlflow or none
+    uri: str | None = None  # null: MLFLOW_TRACKING_URI, or mlflow.db in the working folder
+
+
+@dataclass
+class Report:
+    """What is drawn."""
+
+    figures: bool = True  # a picture for every target signal and an overview of every case
+    byproducts: bool = False  # pictures of the byproducts too
+    jobs: int | None = None  # worker processes; null: the cores
