@@ -100,7 +100,7 @@ class Ensemble:
                 runs.append([y[::-1] for y in self._checked(predictor, backwards, flipped)])
         if len(runs) == 1:
             return runs[0]
-        return [_mean(ys) for ys in zip(*runs, strict=True)]
+        return [_average(ys) for ys in zip(*runs, strict=True)]
 
     def _checked(self, predictor: Predictor, texts: list[str], pairs: Pairs | None) -> list[Floats]:
         ys = predictor(texts, pairs)
@@ -184,7 +184,7 @@ def overlapping(m: int, length: int, longest: int, overlap: int) -> list[Part]:
     ]
 
 
-def _mean(ys: Sequence[Floats]) -> Floats:
+def _average(ys: Sequence[Floats]) -> Floats:
     mean: Floats = np.mean(np.stack(ys), axis=0)
     return mean
 
