@@ -218,11 +218,22 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _ingest_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cases", metavar="FOLDER", help="folder of CSV cases")
+    parser.usage = (
+        "%(prog)s FOLDER [KEY=VALUE ...] --out FILE.parquet\n"
+        "       %(prog)s {ribonanza,rdat,fasta} FILE [FILE ...] --out FILE.parquet"
+    )
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="as for train: dataset.num_control=9 …"
+        "cases", metavar="FOLDER", help="CAE: folder of CSV cases. RNA: the format, then its files"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="CAE: as for train, dataset.num_control=9 …"
     )
     parser.add_argument("--out", metavar="FILE.parquet", required=True)
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out what is bad, counted and listed, instead of stopping",
+    )
     parser.set_defaults(run=_command("ingest"))
 
 
@@ -269,7 +280,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "train": ("train a surrogate, evaluate it and write the report", _train_arguments),
     "evaluate": ("compare a trained surrogate with cases", _evaluate_arguments),
     "predict": ("predict cases from their controls, or reactivities of sequences", _predict_arguments),
-    "ingest": ("read a folder of CSV cases into one Parquet file", _ingest_arguments),
+    "ingest": ("read CSV cases, or files of RNA experiments, into one Parquet file", _ingest_arguments),
     "simulate": ("make cases with a built-in experiment or an FMU", _simulate_arguments),
     "pairing": ("compute base-pairing probabilities of RNA sequences", _pairing_arguments),
     "config": ("show or check the configuration", _config_arguments),

@@ -157,7 +157,12 @@ def _read_like(surrogate: Any, path: Path, terminal: Terminal, *, n_measured: in
 
 
 def ingest(options: argparse.Namespace) -> None:
-    """Read a folder of CSV cases, keep its own step unless asked otherwise, and write one Parquet file."""
+    """Write one Parquet file: of CSV cases, which keep their step unless asked otherwise, or of RNA molecules."""
+    from understudy.rna.ingest.command import FORMATS
+
+    if options.cases in FORMATS:
+        _ingest_molecules(options)
+        return
     from understudy.cae.datasets import CaseDataset
     from understudy.config import build, compose
     from understudy.core.parquet import write_parquet
@@ -167,6 +172,8 @@ def ingest(options: argparse.Namespace) -> None:
         raise ConfigError(f"--out {out}: the name must end in .parquet")
     source = f"dataset.path={_quoted(Path(options.cases))}"
     chosen = ["settings.use_decimate=false", *options.overrides]
+    if options.skip_bad:
+        chosen.append("dataset.on_bad_case=skip")
     if not any(o.startswith("dataset=") for o in chosen):
         chosen.insert(0, "dataset=csv")
     plan = build(compose([*chosen, source]), Path())
@@ -181,6 +188,15 @@ def ingest(options: argparse.Namespace) -> None:
         f"{len(table)} cases, {len(table.values):,} rows every {table.spec.step:g} {table.spec.step_unit}, "
         f"{len(table.spec.signals)} signals in {out} (fingerprint {table.fingerprint[:12]})"
     )
+
+
+def _ingest_molecules(options: argparse.Namespace) -> None:
+    from understudy.rna.ingest.command import run
+
+    out = Path(options.out)
+    if out.suffix != ".parquet":
+        raise ConfigError(f"--out {out}: the name must end in .parquet")
+    run(options.cases, options.overrides, out, skip_bad=options.skip_bad, terminal=Terminal())
 
 
 def simulate(options: argparse.Namespace) -> None:

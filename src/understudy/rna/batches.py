@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,51 +39,69 @@ class ReactivityBatch(NamedTuple):
     weight: Tensor
 
 
-@dataclass(frozen=True)
-class Probed:
-    """Molecules with what is known of their pairing; None: nothing."""
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Sequences as flat arrays, with what is known of their pairing; None: nothing.
 
-    molecules: Molecules
+    Args:
+        tokens: (N,) of all sequences one after the other.
+        offsets: (M + 1,) where each begins.
+    """
+
+    tokens: NDArray[np.uint8]
+    offsets: Ints
     pairs: Pairs | None = None
 
-    @property
+    @cached_property
     def lengths(self) -> Ints:
-        return self.molecules.lengths
+        return np.diff(self.offsets)
 
     def batch(self, index: Ints, reverse: NDArray[np.bool_] | None = None) -> TokenBatch:
-        """The inputs of the molecules ``index``; ``reverse`` (B,) says which are to be read backwards."""
-        rows, mask = self._rows(index, reverse)
-        tokens = torch.from_numpy(self.molecules.tokens[rows].astype(np.int64))
+        """The sequences ``index``; ``reverse`` (B,) says which of them are to be read backwards."""
+        rows, mask = self.rows(index, reverse)
+        tokens = torch.from_numpy(self.tokens[rows].astype(np.int64))
         if self.pairs is None:
             return TokenBatch(tokens, torch.from_numpy(mask))
         pairs = dense(self.pairs, index, self.lengths[index], reverse)
         known = torch.ones(len(index), dtype=torch.bool)
         return TokenBatch(tokens, torch.from_numpy(mask), torch.from_numpy(pairs), known)
 
-    def measured(
-        self, index: Ints, weight: NDArray[np.float32], reverse: NDArray[np.bool_] | None = None
-    ) -> ReactivityBatch:
-        """Inputs and measurements of the molecules ``index``; ``weight`` is ``(M, 2)``."""
-        rows, mask = self._rows(index, reverse)
-        molecules, outside = self.molecules, ~mask
-        reactivity, error = molecules.reactivity[rows], molecules.error[rows]
-        reactivity[outside], error[outside] = np.nan, np.nan
-        return ReactivityBatch(
-            self.batch(index, reverse),
-            torch.from_numpy(reactivity),
-            torch.from_numpy(error),
-            torch.from_numpy(weight[index]),
-        )
-
-    def _rows(self, index: Ints, reverse: NDArray[np.bool_] | None) -> tuple[Ints, NDArray[np.bool_]]:
-        """Places ``(B, L)`` in the flat arrays, and which of them belong to the molecule."""
+    def rows(self, index: Ints, reverse: NDArray[np.bool_] | None = None) -> tuple[Ints, NDArray[np.bool_]]:
+        """Places ``(B, L)`` in the flat arrays, and which of them belong to the sequence."""
         lengths = self.lengths[index][:, None]
         place = np.arange(int(lengths.max()))
         mask = place < lengths
         inside = np.where(mask, place, 0)
         if reverse is not None:
             inside = np.where(reverse[:, None] & mask, lengths - 1 - inside, inside)
-        return self.molecules.offsets[index][:, None] + inside, mask
+        rows: Ints = self.offsets[index][:, None] + inside
+        return rows, mask
+
+
+@dataclass(frozen=True, eq=False)
+class Probed:
+    """Molecules with what is known of their pairing; None: nothing."""
+
+    molecules: Molecules
+    pairs: Pairs | None = None
+
+    @cached_property
+    def inputs(self) -> Sequences:
+        return Sequences(self.molecules.tokens, self.molecules.offsets, self.pairs)
+
+    def measured(
+        self, index: Ints, weight: NDArray[np.float32], reverse: NDArray[np.bool_] | None = None
+    ) -> ReactivityBatch:
+        """Inputs and measurements of the molecules ``index``; ``weight`` is ``(M, 2)``."""
+        rows, mask = self.inputs.rows(index, reverse)
+        reactivity, error = self.molecules.reactivity[rows], self.molecules.error[rows]
+        reactivity[~mask], error[~mask] = np.nan, np.nan
+        return ReactivityBatch(
+            self.inputs.batch(index, reverse),
+            torch.from_numpy(reactivity),
+            torch.from_numpy(error),
+            torch.from_numpy(weight[index]),
+        )
 
 
 def dense(
@@ -130,7 +149,8 @@ class Batching:
         """(M,) how many molecules a batch may hold of which the longest has this length."""
         if self.positions is None:
             return np.full(len(lengths), self.molecules, np.int64)
-        return np.clip(self.positions // np.maximum(lengths, 1), 1, self.molecules)
+        sizes: Ints = np.clip(self.positions // np.maximum(lengths, 1), 1, self.molecules)
+        return sizes
 
     def cut(self, lengths: Ints, order: Ints) -> list[Ints]:
         """``order``, molecule numbers, as batches of one bucket each that keep the order within a bucket."""
@@ -173,7 +193,7 @@ class MoleculeLoader:
         self.epoch = 0
         self._resume_at = self._done = 0
         # Which molecules share a bucket never changes, so neither does the number of batches.
-        self._n_batches = len(batching.cut(data.lengths, self.molecules))
+        self._n_batches = len(batching.cut(data.inputs.lengths, self.molecules))
 
     def __len__(self) -> int:
         each = -(-self._n_batches // self.world_size)
@@ -182,7 +202,7 @@ class MoleculeLoader:
     def batches(self) -> list[Ints]:
         """The molecules of every batch of this epoch and rank."""
         rng = np.random.default_rng((self.seed, self.epoch))
-        cut = self.batching.cut(self.data.lengths, rng.permutation(self.molecules))
+        cut = self.batching.cut(self.data.inputs.lengths, rng.permutation(self.molecules))
         order = rng.permutation(len(cut))
         spare = -len(order) % self.world_size  # every rank takes the same number, or one would wait for ever
         mine = np.concatenate([order, order[:spare]])[self.rank :: self.world_size]

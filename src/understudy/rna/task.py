@@ -108,7 +108,7 @@ class Reactivities:
 
     def predict(self, model: OneShotModel, table: Probed, cases: Sequence[int]) -> list[NDArray[np.float32]]:
         """``(L, K)`` a molecule, reactivities clipped to [0, 1]."""
-        outputs = apply(model, table, cases)
+        outputs = apply(model, table.inputs, cases)
         for rows in outputs:
             np.clip(rows[:, : len(CHEMICALS)], 0, 1, out=rows[:, : len(CHEMICALS)])
         return outputs

@@ -60,6 +60,8 @@ class Ribo(TokenNet):
         pair_dropout: share of the training cases that do not see their pairing probabilities.
     """
 
+    uses_pairs = True
+
     def __init__(
         self,
         sizes: TokenSizes,

@@ -6,7 +6,7 @@ Axes: B cases, L positions, K outputs a position.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -28,7 +28,10 @@ class TokenNet(nn.Module, ABC):
     """Maps all inputs of a case to all outputs in one pass.
 
     A prediction must not depend on the other cases of the batch, nor on how far the batch is padded.
+    ``uses_pairs`` says whether it looks at ``pairs`` at all.
     """
+
+    uses_pairs: ClassVar[bool] = False
 
     def __init__(self, sizes: TokenSizes) -> None:
         super().__init__()

@@ -9,32 +9,20 @@ Axes: R rows of a block, C columns of the file, P positions that have a column, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-import numba
 import numpy as np
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _compiled(function: F) -> F:
-    try:
-        kept: F = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # nowhere to keep the compiled code: every process compiles anew, which takes seconds
-        kept = numba.njit(nogil=True)(function)
-    return kept
-
+from understudy.rna.compiled import compiled
+from understudy.rna.ingest.summary import BIN, BINS, FIRST_BIN, LARGEST
 
 # What a column of the file holds; positions follow, reactivities first, then errors.
 IGNORED, ID, SEQUENCE, EXPERIMENT, DATASET, READS, SIGNAL_TO_NOISE, FILTER, POSITIONS = range(-1, 8)
 
 # What is wrong with a row.
-GOOD, COLUMNS, NUMBER, LETTER, EMPTY, BEYOND, OUTSIDE, NEGATIVE, UNKNOWN_EXPERIMENT, NO_FLAG, NO_TEXT = range(11)
+GOOD, COLUMNS, NUMBER, LETTER, EMPTY, BEYOND, OUTSIDE, NEGATIVE, UNKNOWN_EXPERIMENT, NO_FLAG, NO_TEXT = range(
+    11
+)
 
-LARGEST = 1000.0  # reactivities are about 1 where the chemical reacts; real files hold -38 to 43
 LARGEST_ERROR = 1e9  # noise has no bound, but it is finite
-BIN, FIRST_BIN, BINS = 0.02, -1.0, 200  # of the histogram of reactivities; the outermost bins hold the rest
 
 ROW = np.dtype(
     [
@@ -65,7 +53,7 @@ _PRESENT, _MISSING, _BAD = 0, 1, 2
 _HASH_START, _HASH_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a
 
 
-@_compiled
+@compiled
 def _trimmed(block, a, b):  # type: ignore[no-untyped-def]
     """A cell without blanks and quotation marks around it."""
     while a < b and block[a] == _BLANK:
@@ -78,7 +66,7 @@ def _trimmed(block, a, b):  # type: ignore[no-untyped-def]
     return a, b
 
 
-@_compiled
+@compiled
 def _exponent(block, a, b):  # type: ignore[no-untyped-def]
     """Of ``e-05``, without the letter; 1000 if it is none."""
     sign = 1
@@ -95,7 +83,7 @@ def _exponent(block, a, b):  # type: ignore[no-untyped-def]
     return sign * value
 
 
-@_compiled
+@compiled
 def _missing(block, a, b):  # type: ignore[no-untyped-def]
     """Whether a cell says NaN, NA or null in whatever case."""
     n = b - a
@@ -109,7 +97,7 @@ def _missing(block, a, b):  # type: ignore[no-untyped-def]
     return n == 4 and first == 110 and second == 117 and block[a + 2] | 32 == 108 and block[a + 3] | 32 == 108
 
 
-@_compiled
+@compiled
 def number(block, a, b):  # type: ignore[no-untyped-def]
     """``(kind, value)`` of the cell ``block[a:b]``: present, missing (NaN) or bad; exact to float32."""
     if a < b and (block[a] <= _QUOTE or block[b - 1] <= _QUOTE):
@@ -157,15 +145,11 @@ def number(block, a, b):  # type: ignore[no-untyped-def]
     return _PRESENT, -value if negative else value
 
 
-@_compiled
+@compiled
 def _chemical(block, a, b):  # type: ignore[no-untyped-def]
     """0 for ``2A3`` or ``2A3_MaP``, 1 for ``DMS`` or ``DMS_MaP``, else -1."""
     if b - a != 3 and not (
-        b - a == 7
-        and block[a + 3] == 95
-        and block[a + 4] == 77
-        and block[a + 5] == 97
-        and block[a + 6] == 80
+        b - a == 7 and block[a + 3] == 95 and block[a + 4] == 77 and block[a + 5] == 97 and block[a + 6] == 80
     ):
         return -1
     if block[a] == 50 and block[a + 1] == 65 and block[a + 2] == 51:
@@ -175,7 +159,7 @@ def _chemical(block, a, b):  # type: ignore[no-untyped-def]
     return -1
 
 
-@_compiled
+@compiled
 def _text(block, a, b):  # type: ignore[no-untyped-def]
     """Whether a cell is plain text and holds something."""
     for i in range(a, b):
@@ -184,7 +168,7 @@ def _text(block, a, b):  # type: ignore[no-untyped-def]
     return b > a
 
 
-@_compiled
+@compiled
 def _sequence(block, a, b, letters, tokens, at):  # type: ignore[no-untyped-def]
     """``(position of a bad letter or -1, hash)``; the tokens go to ``tokens[at:]``."""
     value = _HASH_START
@@ -197,7 +181,7 @@ def _sequence(block, a, b, letters, tokens, at):  # type: ignore[no-untyped-def]
     return np.int64(-1), value
 
 
-@_compiled
+@compiled
 def _metadata(block, starts, stops, where, letters, tokens, at, row):  # type: ignore[no-untyped-def]
     """Everything of a row but its values; ``where[role]`` is the column. Returns status and detail."""
     c = where[ID]
@@ -245,7 +229,7 @@ def _metadata(block, starts, stops, where, letters, tokens, at, row):  # type: i
     return GOOD, 0
 
 
-@_compiled
+@compiled
 def _values(block, starts, stops, first, length, largest, values):  # type: ignore[no-untyped-def]
     """A row's positions from column numbers ``first[p]``; returns status, column and how many are there."""
     measured = 0
@@ -272,7 +256,7 @@ def _values(block, starts, stops, first, length, largest, values):  # type: igno
     return GOOD, 0, measured
 
 
-@_compiled
+@compiled
 def _cells(block, i, starts, stops):  # type: ignore[no-untyped-def]
     """Edges of the cells of the line that starts at byte ``i``; returns their number and where the next begins."""
     end, c, a = len(block), 0, i
@@ -292,7 +276,7 @@ def _cells(block, i, starts, stops):  # type: ignore[no-untyped-def]
     return c, i + 1
 
 
-@_compiled
+@compiled
 def parse(block, where, reactivities, errors, letters, rows, tokens, reactivity, error, histogram):  # type: ignore[no-untyped-def]
     """Read a block of whole lines.
 

@@ -19,18 +19,21 @@ from understudy.errors import DataError
 from understudy.rna.ingest.join import Joined, Rows, join
 from understudy.rna.ingest.rows import Part, names_of, parts
 from understudy.rna.ingest.spill import Spill
-from understudy.rna.ingest.summary import Summary
+from understudy.rna.ingest.summary import LISTED, Stock, Summary
 from understudy.rna.molecules import MoleculeWriter
 from understudy.rna.table import CHEMICALS, Molecules
 
 OnProgress = Callable[[int, int], None]
 
 _MOLECULES_A_STEP = 4096
-_LISTED = 20  # bad rows whose lines are kept; the others are counted
 
 
 def ingest_ribonanza(
-    files: Sequence[Path], out: Path, *, on_bad_case: str = "error", on_progress: OnProgress = lambda done, total: None
+    files: Sequence[Path],
+    out: Path,
+    *,
+    on_bad_case: str = "error",
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Summary:
     """Read ``train_data.csv`` or what has its columns, check it, pair the experiments and write ``out``.
 
@@ -49,13 +52,17 @@ def ingest_ribonanza(
         rows, names = _collect(files, spill, summary, on_bad_case, lambda x: on_progress(int(600 * x), 1000))
         joined = join(rows)
         _contradictions(files, rows, names, joined, summary, on_bad_case)
-        summary.count(rows, names, joined)
+        summary.stock = _stock(rows, names, joined)
         _write(out, spill, rows, names, joined, summary, lambda x: on_progress(int(600 + 400 * x), 1000))
     return summary
 
 
 def _collect(
-    files: Sequence[Path], spill: Spill, summary: Summary, on_bad_case: str, on_progress: Callable[[float], None]
+    files: Sequence[Path],
+    spill: Spill,
+    summary: Summary,
+    on_bad_case: str,
+    on_progress: Callable[[float], None],
 ) -> tuple[Rows, list[str]]:
     """All good rows, their values in the spill, and the names of the data sets."""
     sizes = [path.stat().st_size if path.exists() else 0 for path in files]
@@ -81,13 +88,18 @@ def _numbered(datasets: pa.DictionaryArray, names: dict[str, int]) -> NDArray[np
     """(R,) numbers of the data sets; new names join ``names``."""
     numbers = [names.setdefault(name, len(names)) for name in names_of(datasets.dictionary.to_pylist())]
     if len(names) > np.iinfo(np.int16).max:
-        raise DataError(f"more than {len(names) - 1} different values of dataset_name: is this the right column?")
+        raise DataError(
+            f"more than {len(names) - 1} different values of dataset_name: is this the right column?"
+        )
     taken: NDArray[np.int16] = np.array(numbers, np.int16)[datasets.indices.to_numpy()]
     return taken
 
 
 def _rows(
-    found: Sequence[tuple[int, Part]], dataset: NDArray[np.int16], at: NDArray[np.int64], files: Sequence[Path]
+    found: Sequence[tuple[int, Part]],
+    dataset: NDArray[np.int16],
+    at: NDArray[np.int64],
+    files: Sequence[Path],
 ) -> Rows:
     if len(dataset) == 0:
         raise DataError(f"{', '.join(map(str, files))}: no row with data")
@@ -117,7 +129,12 @@ def _rows(
 
 
 def _contradictions(
-    files: Sequence[Path], rows: Rows, names: Sequence[str], joined: Joined, summary: Summary, on_bad_case: str
+    files: Sequence[Path],
+    rows: Rows,
+    names: Sequence[str],
+    joined: Joined,
+    summary: Summary,
+    on_bad_case: str,
 ) -> None:
     """
     Raises:
@@ -137,12 +154,35 @@ def _contradictions(
         chemical, dataset = CHEMICALS[rows.chemical[row]], names[rows.dataset[row]]
         return f"{place(row)}: the {chemical} experiment on {name} in {dataset} stands in {earlier} already"
 
-    contradicting = [*((*pair, False) for pair in joined.other_sequence), *((*pair, True) for pair in joined.twice)]
+    contradicting = [
+        *((*pair, False) for pair in joined.other_sequence),
+        *((*pair, True) for pair in joined.twice),
+    ]
     contradicting.sort()
     if contradicting and on_bad_case != "skip":
         raise DataError(f"{why(*contradicting[0])}; --skip-bad leaves such rows out")
     summary.duplicates, summary.other_sequence = len(joined.twice), len(joined.other_sequence)
-    summary.listed += [why(*found) for found in contradicting[: _LISTED]]
+    summary.name([why(*found) for found in contradicting[:LISTED]])
+
+
+def _both(joined: Joined, values: NDArray[Any], absent: float) -> NDArray[Any]:
+    """(M, 2) of what is known of each row."""
+    return np.where(joined.row >= 0, values[joined.row], np.array(absent, values.dtype))
+
+
+def _stock(rows: Rows, names: Sequence[str], joined: Joined) -> Stock:
+    one = joined.any_row
+    return Stock(
+        lengths=rows.length[one].astype(np.int64),
+        sequence=rows.sequence_hash[one],
+        dataset=rows.dataset[one],
+        dataset_names=names,
+        present=joined.row >= 0,
+        measured=_both(joined, rows.measured, 0).astype(np.int64),
+        signal_to_noise=_both(joined, rows.signal_to_noise, np.nan),
+        reads=_both(joined, rows.reads, np.nan),
+        sn_filter=_both(joined, rows.sn_filter, False),
+    )
 
 
 def _write(
@@ -170,29 +210,28 @@ def _write(
 
 
 def _molecules(spill: Spill, rows: Rows, names: Sequence[str], joined: Joined, which: slice) -> Molecules:
-    row, one = joined.row[which], joined.any_row[which]
+    joined = Joined(joined.row[which], joined.twice, joined.other_sequence)
+    row, one = joined.row, joined.any_row
     lengths = rows.length[one].astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    pair = {name: np.full((int(offsets[-1]), len(CHEMICALS)), np.nan, np.float32) for name in ("reactivity", "error")}
+    pair = {
+        name: np.full((int(offsets[-1]), len(CHEMICALS)), np.nan, np.float32)
+        for name in ("reactivity", "error")
+    }
     for k in range(len(CHEMICALS)):
         there = row[:, k] >= 0
         mask = slice(None) if there.all() else np.repeat(there, lengths)
         for name, values in pair.items():
             values[mask, k] = spill.gather(name, rows.at[row[there, k]], lengths[there])
 
-    def both(values: NDArray[Any], absent: float) -> NDArray[Any]:
-        return np.where(row >= 0, values[row], np.array(absent, values.dtype))
-
     return Molecules(
         ids=tuple(rows.ids.take(pa.array(one)).to_pylist()),
         offsets=offsets,
         tokens=spill.gather("tokens", rows.at[one], lengths),
         **pair,
-        signal_to_noise=both(rows.signal_to_noise, np.nan),
-        reads=both(rows.reads, np.nan),
-        sn_filter=both(rows.sn_filter, False),
+        signal_to_noise=_both(joined, rows.signal_to_noise, np.nan),
+        reads=_both(joined, rows.reads, np.nan),
+        sn_filter=_both(joined, rows.sn_filter, False),
         dataset=rows.dataset[one],
         dataset_names=tuple(names),
     )
-
-

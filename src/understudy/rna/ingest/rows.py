@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -23,15 +24,24 @@ from numpy.typing import NDArray
 
 from understudy.core.workers import n_cores
 from understudy.errors import DataError, did_you_mean
+from understudy.rna.ingest.summary import BINS
 from understudy.rna.table import CHEMICALS, Floats
 
 BLOCK_BYTES = 1 << 23
 _MOST_THREADS = 8  # one thread that decompresses cannot feed more
 _GZIP = b"\x1f\x8b"
-_NAMES = ("sequence_id", "sequence", "experiment_type", "dataset_name", "reads", "signal_to_noise", "SN_filter")
+_NAMES = (
+    "sequence_id",
+    "sequence",
+    "experiment_type",
+    "dataset_name",
+    "reads",
+    "signal_to_noise",
+    "SN_filter",
+)
 
 LETTERS = np.full(256, 255, np.uint8)  # token of a byte; T is how DNA spells U
-for _token, _bytes in enumerate((b"A", b"C", b"G", b"UT")):
+for _token, _bytes in enumerate((b"Aa", b"Cc", b"Gg", b"UuTt")):
     LETTERS[list(_bytes)] = _token
 
 
@@ -87,16 +97,26 @@ def read_columns(path: Path, header: bytes) -> Columns:
         places["sequence_id"] = places["id"]
     missing = [name for name in _NAMES if name not in places]
     kinds = [_positions(path, places, kind) for kind in ("reactivity", "reactivity_error")]
-    missing += [f"{kind}_0001" for kind, found in zip(("reactivity", "reactivity_error"), kinds, strict=True) if not found]
+    missing += [
+        f"{kind}_0001"
+        for kind, found in zip(("reactivity", "reactivity_error"), kinds, strict=True)
+        if not found
+    ]
     if missing:
-        hint = did_you_mean(missing[0], names) if len(names) > 1 else "; it does not look like comma-separated values"
-        raise DataError(f"{path}: column{'s' * (len(missing) > 1)} {', '.join(missing)} missing in line 1{hint}")
+        hint = (
+            did_you_mean(missing[0], names)
+            if len(names) > 1
+            else "; it does not look like comma-separated values"
+        )
+        raise DataError(
+            f"{path}: column{'s' * (len(missing) > 1)} {', '.join(missing)} missing in line 1{hint}"
+        )
     if len(kinds[0]) != len(kinds[1]):
-        raise DataError(f"{path}: {len(kinds[0])} columns of reactivity, but {len(kinds[1])} of reactivity_error")
+        raise DataError(
+            f"{path}: {len(kinds[0])} columns of reactivity, but {len(kinds[1])} of reactivity_error"
+        )
     where = [places[name] for name in _NAMES]
-    return Columns(
-        tuple(names), np.array([*where, len(names)]), np.array(kinds[0]), np.array(kinds[1])
-    )
+    return Columns(tuple(names), np.array([*where, len(names)]), np.array(kinds[0]), np.array(kinds[1]))
 
 
 def _positions(path: Path, places: dict[str, int], kind: str) -> list[int]:
@@ -116,24 +136,19 @@ def parts(path: Path) -> Iterator[Part]:
     """
     with _opened(path) as (file, told):
         blocks = _blocks(path, file, told)
-        header, first, end = next(blocks, (b"", b"", 0))
+        header, _, _ = first = next(blocks)
         columns = read_columns(path, header)
         jobs = min(n_cores(), _MOST_THREADS)
         queue: deque[Future[Part]] = deque()
         with ThreadPoolExecutor(jobs) as pool:
             line = 2
-            for _, block, end in _chain((b"", first, end), blocks):
+            for _, block, end in chain([first], blocks):
                 queue.append(pool.submit(_part, path, columns, block, line, end))
                 line += block.count(b"\n")
                 if len(queue) > jobs:
                     yield queue.popleft().result()
             while queue:
                 yield queue.popleft().result()
-
-
-def _chain(first: Any, others: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from others
 
 
 class _opened:
@@ -189,9 +204,18 @@ def _part(path: Path, columns: Columns, block: bytes, line: int, end: int) -> Pa
     # A nucleotide is at least a byte of the sequence; pages that are not written cost nothing.
     tokens = np.empty(len(block), np.uint8)
     reactivity, error = np.empty(len(block), np.float32), np.empty(len(block), np.float32)
-    histogram = np.zeros((len(CHEMICALS), kernel.BINS), np.int64)
+    histogram = np.zeros((len(CHEMICALS), BINS), np.int64)
     n, nucleotides, _ = kernel.parse(
-        data, columns.where, columns.reactivities, columns.errors, LETTERS, rows, tokens, reactivity, error, histogram
+        data,
+        columns.where,
+        columns.reactivities,
+        columns.errors,
+        LETTERS,
+        rows,
+        tokens,
+        reactivity,
+        error,
+        histogram,
     )
     rows = rows[:n]
     wrong = np.flatnonzero(rows["status"] != kernel.GOOD)

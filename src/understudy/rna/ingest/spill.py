@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,7 +30,8 @@ class Spill:
 
     def __init__(self, folder: Path, arrays: Mapping[str, DTypeLike]) -> None:
         self._types = {name: np.dtype(dtype) for name, dtype in arrays.items()}
-        self._files = {name: tempfile.TemporaryFile(dir=folder, buffering=0) for name in arrays}
+        self._stack = ExitStack()
+        self._files = {name: self._stack.enter_context(_nameless(folder)) for name in arrays}
         self.length = 0
 
     def __enter__(self) -> Spill:
@@ -37,14 +40,13 @@ class Spill:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files.values():
-            file.close()
+        self._stack.close()
 
     def append(self, **values: NDArray[Any]) -> None:
         """As many values to each array."""
         (n,) = {len(v) for v in values.values()}
         for name, file in self._files.items():
-            left = memoryview(np.ascontiguousarray(values[name], self._types[name])).cast("B")
+            left = memoryview(np.ascontiguousarray(values[name], self._types[name]).data).cast("B")
             while left:
                 left = left[file.write(left) :]
         self.length += n
@@ -76,7 +78,7 @@ class Spill:
     def _read(self, name: str, first: int, last: int) -> NDArray[Any]:
         dtype = self._types[name]
         values = np.empty(last - first, dtype)
-        left, file = memoryview(values).cast("B"), self._files[name]
+        left, file = memoryview(values.data).cast("B"), self._files[name]
         file.seek(first * dtype.itemsize)
         while left:
             n = file.readinto(left)
@@ -85,3 +87,8 @@ class Spill:
             left = left[n:]
         file.seek(0, os.SEEK_END)
         return values
+
+
+def _nameless(folder: Path) -> io.FileIO:
+    # The spill closes it.
+    return tempfile.TemporaryFile(dir=folder, buffering=0)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from understudy.core.facts import RunFacts
 from understudy.report.charts import history_charts
 from understudy.report.numbers import seconds
-from understudy.core.facts import RunFacts
 from understudy.report.svg import Svgs
 from understudy.report.template import render_page
 from understudy.rna.evaluate import ProfileEvaluation

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from understudy.core.facts import RunFacts
 from understudy.core.files import write_text
 from understudy.report.names import slugs
-from understudy.core.facts import RunFacts
 
 if TYPE_CHECKING:
     from understudy.rna.evaluate import ProfileEvaluation

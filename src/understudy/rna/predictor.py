@@ -1,0 +1,54 @@
+"""A trained network as a predictor of sequences: what :mod:`understudy.rna.predict` and users build on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core.bundle import Bundle
+from understudy.core.oneshot import OneShotModel, apply
+from understudy.errors import ModelError
+from understudy.rna.batches import Sequences
+from understudy.rna.pairing import Pairs
+from understudy.rna.sequences import encode_many
+from understudy.rna.table import CHEMICALS
+
+FLIPS = "flip augmentation"  # the fact of a bundle that says whether it was trained with both ends first
+
+
+class NetworkPredictor:
+    """From sequences and their pairs to one array ``(L, 4)`` each: 2A3, DMS, error of 2A3, error of DMS.
+
+    The errors are NaN for a network that does not predict them.
+
+    Raises:
+        ModelError: the bundle is of another kind.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        if not isinstance(bundle.model, OneShotModel):
+            raise ModelError(f"a network {bundle.network!r} does not predict reactivities of RNA")
+        self._model = bundle.model
+        self.uses_pairs = bundle.model.net.uses_pairs
+        self.trained_with_flips = bundle.facts.get(FLIPS) == "yes"
+
+    def __call__(self, sequences: Sequence[str], pairs: Pairs | None) -> list[NDArray[np.float32]]:
+        tokens, offsets = encode_many(
+            list(sequences), [f"sequence {n}" for n in range(1, len(sequences) + 1)]
+        )
+        source = Sequences(tokens, offsets, pairs if self.uses_pairs else None)
+        return [four(rows) for rows in apply(self._model, source, range(len(sequences)))]
+
+    def bytes_for(self, length: int, batch: int) -> int:
+        """An estimate of the memory of one pass over ``batch`` sequences of ``length`` nucleotides."""
+        return self._model.net.bytes_for(length, batch)
+
+
+def four(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Outputs ``(L, 2)`` or ``(L, 4)`` with reactivities clipped to [0, 1] and errors, NaN where not predicted."""
+    found = np.full((len(outputs), 2 * len(CHEMICALS)), np.nan, np.float32)
+    found[:, : outputs.shape[1]] = outputs
+    np.clip(found[:, : len(CHEMICALS)], 0, 1, out=found[:, : len(CHEMICALS)])
+    return found

@@ -1,0 +1,313 @@
+"""An RNA training run: which molecules do what, which baselines stand beside, what the report shows."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from understudy.core.bundle import find_bundle, load_bundle
+from understudy.core.facts import RunFacts
+from understudy.core.files import write_json
+from understudy.core.nets import build_net
+from understudy.core.nets.tokens import TokenSizes
+from understudy.core.oneshot import OneShotModel
+from understudy.core.spec import DataSpec, Role, Signal
+from understudy.core.study import Outcome, Parts, Request
+from understudy.errors import ConfigError, DataError, did_you_mean
+from understudy.progress import Progress
+from understudy.rna.batches import Probed
+from understudy.rna.datasets import Probing, RnaDataset
+from understudy.rna.evaluate import ProfileEvaluation, evaluate_profiles, metrics_of, table_lines
+from understudy.rna.features import pairing_of_rows
+from understudy.rna.groups import folds, longest_held_out
+from understudy.rna.medians import Medians, fit_medians
+from understudy.rna.molecules import read_molecules
+from understudy.rna.pairing import Pairs, available, pairing_of
+from understudy.rna.predictor import FLIPS, NetworkPredictor, four
+from understudy.rna.report import write_profile_report
+from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
+from understudy.rna.task import Reactivities
+from understudy.rna.trees import Trees, TreeSettings, fit_trees
+
+Ints = NDArray[np.int64]
+PAIRINGS = ("auto", "vienna", "none")
+MEDIANS = "medians.json"
+_DEBUG_MOLECULES = 200
+
+
+def spec_of(*, errors: bool) -> DataSpec:
+    """What a reactivity network maps: letters to both chemicals, and to their errors where it predicts them."""
+    predicted = [Signal(f"error_{c}", role=Role.BYPRODUCT) for c in CHEMICALS] if errors else []
+    signals = [
+        Signal("nucleotide", role=Role.CONTROL),
+        *predicted,
+        *(Signal(c, role=Role.TARGET) for c in CHEMICALS),
+    ]
+    return DataSpec(tuple(signals), step=1.0, step_unit="nt", domain="rna")
+
+
+class ReactivityStudy:
+    """Reactivities of the test molecules, with medians and boosted trees beside the network."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        d = self._probing = cast(Probing, request.dataset)
+        self._dataset = cast(RnaDataset, request.dataset)
+        if d.pairing not in PAIRINGS:
+            raise ConfigError(
+                f"dataset.pairing {d.pairing!r} is not one of {', '.join(PAIRINGS)}"
+                f"{did_you_mean(d.pairing, PAIRINGS)}"
+            )
+        self._task = Reactivities(
+            weighting=d.weighting,
+            noisy=d.noisy,
+            error_weight=d.error_weight,
+            flip=d.flip,
+            bucket=d.bucket,
+            positions=d.positions,
+        )
+        s = request.settings
+        if not 0 <= s.fold < s.nfolds:
+            raise ConfigError(
+                f"settings.fold {s.fold} must be from 0 to {s.nfolds - 1} (settings.nfolds {s.nfolds})"
+            )
+        self._medians: list[Medians] = []
+        self._trees: list[Trees] = []
+        self._test: Probed
+
+    @property
+    def task(self) -> Reactivities:
+        return self._task
+
+    def load(self, progress: Progress) -> Parts:
+        most = _DEBUG_MOLECULES if self._request.settings.is_debug else None
+        with progress.bar("reading the molecules"):
+            molecules = self._dataset.read(most)
+            apart = self._dataset.read_test(most)
+        notes: list[str] = []
+        table = Probed(molecules, self._pairs(molecules, progress, notes))
+        with progress.bar("parting the molecules"):
+            parts = self._split(molecules, apart)
+        train, val, test = parts
+        self._test = table
+        if apart is not None:
+            self._test = Probed(apart, None if table.pairs is None else self._pairs(apart, progress, notes))
+        for what, source, index in (("validation", molecules, val), ("test", self._test.molecules, test)):
+            if not source.scored[index].any():
+                raise DataError(
+                    f"no {what} molecule has SN_filter = 1 for both chemicals: nothing can be scored"
+                )
+        counts = f"{len(train):,} train, {len(val):,} validate, {len(test):,} test"
+        lengths = molecules.lengths
+        return Parts(
+            table=table,
+            spec=spec_of(errors=self._probing.error_weight > 0),
+            fingerprint=molecules.fingerprint,
+            train=train.tolist(),
+            val=val.tolist(),
+            test=test.tolist(),
+            split={
+                "train": [molecules.ids[i] for i in train],
+                "val": [molecules.ids[i] for i in val],
+                "test": [self._test.molecules.ids[i] for i in test],
+                "nfolds": self._request.settings.nfolds,
+                "fold": self._request.settings.fold,
+                "similar": self._probing.similar,
+                "seed": self._request.settings.seed,
+                "fingerprint": molecules.fingerprint,
+            },
+            summary=(
+                f"{len(molecules):,} molecules ({counts}), {len(molecules.tokens):,} nucleotides, lengths "
+                f"{lengths.min()} to {lengths.max()}, pairing probabilities: {'no' if table.pairs is None else 'yes'}"
+            ),
+            notes=notes,
+            facts={
+                "molecules": counts.replace("validate", "validation"),
+                "fold": f"{self._request.settings.fold} of {self._request.settings.nfolds}",
+                "pairing probabilities": "no" if table.pairs is None else "ViennaRNA",
+                FLIPS: "yes" if self._probing.flip else "no",
+            },
+        )
+
+    def _pairs(self, molecules: Molecules, progress: Progress, notes: list[str]) -> Pairs | None:
+        wanted = self._probing.pairing
+        if wanted == "none":
+            return None
+        missing = available()
+        if missing is not None:
+            if wanted == "vienna":
+                raise DataError(f"dataset.pairing=vienna: {missing}")
+            notes.append(f"without base-pairing probabilities: {missing}")
+            return None
+        folder = self._probing.pairing_folder
+        with progress.bar("base-pairing probabilities") as on_progress:
+            return pairing_of(
+                [molecules.sequence(i) for i in range(len(molecules))],
+                folder=Path(folder).expanduser() if folder else None,
+                on_progress=on_progress,
+            )
+
+    def _split(self, molecules: Molecules, apart: Molecules | None) -> tuple[Ints, Ints, Ints]:
+        """Numbers of the molecules that train, validate and test; the last ones of ``apart`` where it is given."""
+        s, d = self._request.settings, self._probing
+        similar: bool | float = False if d.similar is None else d.similar
+        here = np.arange(len(molecules))
+        if apart is not None:
+            fold = folds(molecules, s.nfolds, s.seed, similar=similar)
+            known = _equal_to_one_of(molecules, apart)
+            held, test = fold == s.fold, np.arange(len(apart))
+            return here[~held & ~known], here[held & ~known], test
+        if d.test_longer_than is not None:
+            long = longest_held_out(molecules, d.test_longer_than)
+            short = here[~long]
+            held = folds(molecules.take(short), s.nfolds, s.seed, similar=similar) == s.fold
+            return short[~held], short[held], here[long]
+        held = folds(molecules, s.nfolds, s.seed, similar=similar) == s.fold
+        rest = here[~held]
+        if not 0 < d.val_size < 1:
+            raise ConfigError(f"dataset.val_size is a share between 0 and 1, not {d.val_size}")
+        parts = max(2, round(1 / d.val_size))
+        val = folds(molecules.take(rest), parts, s.seed, similar=similar) == 0
+        return rest[~val], rest[val], here[held]
+
+    def fit_baselines(self, parts: Parts, progress: Progress) -> None:
+        table: Probed = parts.table
+        train = np.asarray(parts.train)
+        self._medians = [fit_medians(table.molecules, train)]
+        if table.pairs is not None:
+            self._medians.append(fit_medians(table.molecules, train, "pairing", pairs=table.pairs))
+        write_json(self._request.folder / "baselines" / MEDIANS, [m.to_json() for m in self._medians])
+        if not self._probing.trees:
+            return
+        most = 100 if self._request.settings.is_debug else self._probing.tree_molecules
+        settings = TreeSettings(max_molecules=most, seed=self._request.settings.seed)
+        choices = [None] if table.pairs is None else [None, table.pairs]
+        with progress.bar("fitting boosted trees") as on_progress:
+            for done, pairs in enumerate(choices, start=1):
+                self._trees.append(fit_trees(table.molecules, train, pairs=pairs, settings=settings))
+                on_progress(done, len(choices))
+
+    def closed_form(self, network: str) -> nn.Module | None:
+        return None
+
+    def build(self, parts: Parts, network: str, arguments: Mapping[str, Any]) -> OneShotModel:
+        sizes = TokenSizes(len(ALPHABET), len(parts.spec.predicted), len(CHEMICALS))
+        return OneShotModel(build_net(network, sizes, dict(arguments)))
+
+    def baselines(self) -> Mapping[str, nn.Module]:
+        return {}
+
+    def report(
+        self,
+        parts: Parts,
+        network: str,
+        model: nn.Module,
+        others: Mapping[str, nn.Module],
+        facts: RunFacts,
+        progress: Progress,
+    ) -> Outcome:
+        index = np.asarray(parts.test)
+        networks = {network: model, **others}
+        with progress.bar("predicting the test molecules"):
+            evaluations = [self._evaluated(name, one, index) for name, one in networks.items()]
+        beside = [
+            *evaluations[1:],
+            *baselines_on(self._test, index, [*self._medians, *self._trees]),
+        ]
+        return _written(
+            self._request.folder, evaluations[0], beside, facts, self._request.report.figures, progress
+        )
+
+    def _evaluated(self, name: str, model: nn.Module, index: Ints) -> ProfileEvaluation:
+        one = cast(OneShotModel, model)
+        return _timed(name, self._test, index, lambda: self._task.predict(one, self._test, index.tolist()))
+
+
+def _equal_to_one_of(molecules: Molecules, others: Molecules) -> NDArray[np.bool_]:
+    """(M,) whether the very sequence stands in ``others`` too: it must not be learnt from."""
+    theirs = {others.sequence(i) for i in range(len(others))}
+    return np.fromiter((molecules.sequence(i) in theirs for i in range(len(molecules))), bool, len(molecules))
+
+
+def _timed(
+    name: str, data: Probed, index: Ints, predict: Callable[[], Sequence[NDArray[np.float32]]]
+) -> ProfileEvaluation:
+    begin = time.perf_counter()
+    prediction = np.concatenate([four(rows) for rows in predict()])
+    seconds = (time.perf_counter() - begin) / max(1, len(index))
+    return evaluate_profiles(
+        name, data.molecules, index, prediction, pairs=data.pairs, seconds_per_molecule=seconds
+    )
+
+
+def baselines_on(data: Probed, index: Ints, fitted: Sequence[Medians | Trees]) -> list[ProfileEvaluation]:
+    """The baselines on the molecules ``index``; one that needs pairing is left out where there is none."""
+    some = data.molecules.take(index)
+    pairing = None if data.pairs is None else pairing_of_rows(data.pairs, data.molecules, index)
+    found = []
+    for one in fitted:
+        if isinstance(one, Trees):
+            if one.with_pairing and pairing is None:
+                continue
+            prediction = one.predict(some.tokens, some.offsets, pairing if one.with_pairing else None)
+        else:
+            prediction = one.predict(some.tokens, pairing if one.kind == "pairing" else None)
+        found.append(evaluate_profiles(one.name, data.molecules, index, prediction, pairs=data.pairs))
+    return found
+
+
+def _written(
+    folder: Path,
+    evaluation: ProfileEvaluation,
+    beside: Sequence[ProfileEvaluation],
+    facts: RunFacts,
+    figures: bool,
+    progress: Progress,
+) -> Outcome:
+    with progress.bar("drawing the figures") as on_progress:
+        write_profile_report(folder, evaluation, beside, facts, figures=figures, on_progress=on_progress)
+    scores = {f"baseline/{other.name}/mae": other.mae for other in beside}
+    return Outcome({**metrics_of(evaluation), **scores}, table_lines(evaluation, beside))
+
+
+def evaluate_run(run: str, source: str, options: Mapping[str, Any], progress: Progress) -> None:
+    """Compare the run with the measured molecules of ``source``, a Parquet file of ingest, and write a report.
+
+    Raises:
+        ModelError, DataError: a run or a file that cannot be read.
+    """
+    bundle = load_bundle(Path(run))
+    predictor = NetworkPredictor(bundle)
+    with progress.bar("reading the molecules"):
+        molecules = read_molecules(Path(source))
+    sequences = [molecules.sequence(i) for i in range(len(molecules))]
+    pairs = None
+    if predictor.uses_pairs and available() is None:
+        with progress.bar("base-pairing probabilities") as on_progress:
+            pairs = pairing_of(sequences, on_progress=on_progress)
+    data, index = Probed(molecules, pairs), np.arange(len(molecules))
+    with progress.bar("predicting the molecules"):
+        evaluation = _timed(bundle.network, data, index, lambda: predictor(sequences, pairs))
+    kept = find_bundle(Path(run)).parent / "baselines" / MEDIANS
+    medians = [Medians.from_json(m) for m in json.loads(kept.read_text())] if kept.is_file() else []
+    usable = [m for m in medians if pairs is not None or m.kind != "pairing"]
+    name = Path(source).name.split(".")[0]
+    out = Path(options.get("out") or f"evaluation-{name}")
+    facts = RunFacts(
+        title=f"{bundle.network} on {name}",
+        facts={**bundle.facts, "evaluated on": f"{source} ({len(molecules):,} molecules)"},
+    )
+    outcome = _written(out, evaluation, baselines_on(data, index, usable), facts, True, progress)
+    for line in outcome.lines:
+        progress.say(line)
+    progress.say(f"report: {out / 'report.html'}")
+
+
+__all__ = ["ReactivityStudy", "evaluate_run", "spec_of"]
