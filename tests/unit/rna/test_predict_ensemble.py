@@ -116,6 +116,19 @@ def test_several_networks_are_averaged() -> None:
     same(Ensemble(networks)(sequences, None), expected)
 
 
+def test_errors_are_averaged_over_the_networks_that_predict_them() -> None:
+    class Without(Local):
+        def _one(self, sequence: str, pairs: Pairs | None, m: int) -> Floats:
+            y = super()._one(sequence, pairs, m)
+            y[:, 2:] = np.nan
+            return y
+
+    (with_one,) = Ensemble([Local(), Without(seed=1)])(["ACGU"], None)
+    np.testing.assert_allclose(with_one[:, 2:], Local()(["ACGU"], None)[0][:, 2:], atol=1e-6)
+    (with_none,) = Ensemble([Without(), Without(seed=1)])(["ACGU"], None)
+    assert np.isnan(with_none[:, 2:]).all()
+
+
 def test_tta_is_the_mean_with_the_other_end() -> None:
     sequences = [random_sequence(n, n) for n in (40, 25)]
     pairs = neighbours([40, 25])

@@ -185,7 +185,12 @@ def overlapping(m: int, length: int, longest: int, overlap: int) -> list[Part]:
 
 
 def _average(ys: Sequence[Floats]) -> Floats:
-    mean: Floats = np.mean(np.stack(ys), axis=0)
+    """The mean; of errors, over the networks that predict them."""
+    stack = np.stack(ys)
+    known = ~np.isnan(stack)
+    total: Floats = np.where(known, stack, 0).sum(axis=0)
+    with np.errstate(invalid="ignore"):  # none of them does: NaN again
+        mean: Floats = total / known.sum(axis=0, dtype=np.float32)
     return mean
 
 
