@@ -163,13 +163,15 @@ def test_what_does_not_fit_is_said_before_it_starts(monkeypatch: pytest.MonkeyPa
     sequences = ["ACGU" * 5, "ACGU" * 500]
     with pytest.raises(DataError, match=r"2,000 nucleotides does not fit: even a part of 384 .* --memory"):
         Ensemble([network], memory=1_000_000)(sequences, None)
+    with pytest.raises(DataError, match=r"20 nucleotides does not fit: it takes 0\.0 MiB and --memory"):
+        Ensemble([network], memory=1000)(sequences[:1], None)
     Ensemble([network], memory=100 * 500**2, say=lines.append)(sequences * 2, None)
     assert len(lines) == 1
     assert "2,000 nucleotides" in lines[0]
     assert "9 parts of at most" in lines[0]
     monkeypatch.setattr(module, "memory_available", lambda: 100 * 1999**2)
     asked = len(network.batches)
-    with pytest.raises(DataError, match=r"2,000 nucleotides at once takes 0\.4 GiB, and this machine has"):
+    with pytest.raises(DataError, match=r"2,000 nucleotides at once takes 381\.5 MiB, and this machine has"):
         Ensemble([network])(sequences, None)
     assert len(network.batches) == asked
     monkeypatch.setattr(module, "memory_available", lambda: 100 * 2000**2)

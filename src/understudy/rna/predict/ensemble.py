@@ -134,8 +134,8 @@ class Ensemble:
         needed = self.bytes_for(longest, 1)
         if needed > left:
             raise DataError(
-                f"predicting {longest:,} nucleotides at once takes {_gib(needed)}, and this machine has "
-                f"{_gib(left)} left; give a smaller --memory, so that long sequences are predicted in parts"
+                f"predicting {longest:,} nucleotides at once takes {_size(needed)}, and this machine has "
+                f"{_size(left)} left; give a smaller --memory, so that long sequences are predicted in parts"
             )
         return left
 
@@ -148,7 +148,7 @@ class Ensemble:
         parts = overlapping(m, length, self._longest_part(length), self._overlap)
         if not self._told:
             self._say(
-                f"a sequence of {length:,} nucleotides would take {_gib(self.bytes_for(length, 1))}: predicted in "
+                f"a sequence of {length:,} nucleotides would take {_size(self.bytes_for(length, 1))}: predicted in "
                 f"{len(parts)} parts of at most {max(p.length for p in parts):,} that overlap by {self._overlap}"
             )
         self._told = True
@@ -157,10 +157,12 @@ class Ensemble:
     def _longest_part(self, length: int) -> int:
         """The longest part that fits into the memory."""
         shortest, longest = 2 * self._overlap + SHORTEST_CORE, length
-        if self.bytes_for(shortest, 1) > self._memory:
+        needed = self.bytes_for(min(shortest, length), 1)
+        if needed > self._memory:
+            part = f"even a part of {shortest} takes" if shortest < length else "it takes"
             raise DataError(
-                f"a sequence of {length:,} nucleotides does not fit: even a part of {shortest} takes "
-                f"{_gib(self.bytes_for(shortest, 1))} and --memory allows {_gib(self._memory)}; raise it"
+                f"a sequence of {length:,} nucleotides does not fit: {part} {_size(needed)} and --memory allows "
+                f"{_size(self._memory)}; raise it"
             )
         while longest - shortest > 1:  # shortest fits, longest does not
             middle = (shortest + longest) // 2
@@ -209,5 +211,5 @@ def _bytes_for(predictor: Predictor, length: int, batch: int) -> int:
     return _BYTES_A_PAIR * batch * length**2 if estimate is None else estimate(length, batch)
 
 
-def _gib(n: int) -> str:
-    return f"{n / GIB:.1f} GiB"
+def _size(n: int) -> str:
+    return f"{n / GIB:.1f} GiB" if n >= GIB else f"{n / 2**20:.1f} MiB"
