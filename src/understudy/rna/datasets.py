@@ -29,6 +29,7 @@ class Probing:
     flip: bool
     bucket: int
     positions: int | None
+    background: str
     pairing: str
     pairing_folder: str | None
     trees: bool

@@ -22,6 +22,7 @@ from understudy.core.spec import DataSpec, Role, Signal
 from understudy.core.study import Outcome, Parts, Request
 from understudy.errors import ConfigError, DataError, did_you_mean
 from understudy.progress import Progress
+from understudy.rna.background import fit_background
 from understudy.rna.batches import Probed
 from understudy.rna.datasets import Probing, RnaDataset
 from understudy.rna.evaluate import ProfileEvaluation, evaluate_profiles, metrics_of, table_lines
@@ -37,7 +38,7 @@ from understudy.rna.task import Reactivities
 from understudy.rna.trees import Trees, TreeSettings, fit_trees
 
 Ints = NDArray[np.int64]
-PAIRINGS = ("auto", "vienna", "none")
+CHOICES = {"pairing": ("auto", "vienna", "none"), "background": ("none", "paired")}
 MEDIANS = "medians.json"
 _DEBUG_MOLECULES = 200
 
@@ -60,11 +61,11 @@ class ReactivityStudy:
         self._request = request
         d = self._probing = cast(Probing, request.dataset)
         self._dataset = cast(RnaDataset, request.dataset)
-        if d.pairing not in PAIRINGS:
-            raise ConfigError(
-                f"dataset.pairing {d.pairing!r} is not one of {', '.join(PAIRINGS)}"
-                f"{did_you_mean(d.pairing, PAIRINGS)}"
-            )
+        for key, allowed in CHOICES.items():
+            if (value := getattr(d, key)) not in allowed:
+                raise ConfigError(
+                    f"dataset.{key} {value!r} is not one of {', '.join(allowed)}{did_you_mean(value, allowed)}"
+                )
         self._task = Reactivities(
             weighting=d.weighting,
             noisy=d.noisy,
@@ -96,7 +97,8 @@ class ReactivityStudy:
         with progress.bar("parting the molecules"):
             parts = self._split(molecules, apart)
         train, val, test = parts
-        self._test = table
+        self._test = table  # as measured, whatever is learnt
+        table = self._learnt(table, train, notes)
         if apart is not None:
             self._test = Probed(apart, None if table.pairs is None else self._pairs(apart, progress, notes))
         for what, source, index in (("validation", molecules, val), ("test", self._test.molecules, test)):
@@ -136,6 +138,16 @@ class ReactivityStudy:
             },
         )
 
+    def _learnt(self, table: Probed, train: Ints, notes: list[str]) -> Probed:
+        """The molecules as they are learnt from."""
+        if self._probing.background == "none":
+            return table
+        if table.pairs is None:
+            raise DataError("dataset.background=paired needs base-pairing probabilities")
+        background = fit_background(table.molecules, train, table.pairs)
+        notes.append(f"background taken from the training reactivities: {background.lines()}")
+        return Probed(background.without(table.molecules), table.pairs)
+
     def _pairs(self, molecules: Molecules, progress: Progress, notes: list[str]) -> Pairs | None:
         wanted = self._probing.pairing
         if wanted == "none":
@@ -157,7 +169,8 @@ class ReactivityStudy:
     def _split(self, molecules: Molecules, apart: Molecules | None) -> tuple[Ints, Ints, Ints]:
         """Numbers of the molecules that train, validate and test; the last ones of ``apart`` where it is given."""
         s, d = self._request.settings, self._probing
-        similar: bool | float = False if d.similar is None else d.similar
+        # The first molecules of a file may all resemble each other: a quick look does without groups.
+        similar: bool | float = False if d.similar is None or s.is_debug else d.similar
         here = np.arange(len(molecules))
         if apart is not None:
             fold = folds(molecules, s.nfolds, s.seed, similar=similar)
