@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,14 @@ import pytest
 from helpers import Run
 from reactivity import Local, random_sequence
 from understudy.core import domain as domains
-from understudy.progress import Progress
+from understudy.rna.domain import RNA
 from understudy.rna.pairing import available
-from understudy.rna.predict import OPTIONS, command
+from understudy.rna.predict import command
 from understudy.rna.surrogate import ReactivitySurrogate
 
 needs_viennarna = pytest.mark.skipif(available() is not None, reason="ViennaRNA is not installed")
 NETWORKS = {"one": Local(seed=1, scale=0.5), "two": Local(seed=2, scale=0.5)}
 FASTA = "".join(f">s{k} made\n{random_sequence(30 + k, k)}\n" for k in range(9))
-
-
-class RNA:
-    """The domain, as far as `predict` needs it."""
-
-    name = "rna"
-    predict_options = OPTIONS
-
-    def predict(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
-        command.predict(paths, options, progress)
 
 
 @pytest.fixture(autouse=True)

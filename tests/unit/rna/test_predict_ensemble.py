@@ -116,6 +116,19 @@ def test_several_networks_are_averaged() -> None:
     same(Ensemble(networks)(sequences, None), expected)
 
 
+def test_errors_are_averaged_over_the_networks_that_predict_them() -> None:
+    class Without(Local):
+        def _one(self, sequence: str, pairs: Pairs | None, m: int) -> Floats:
+            y = super()._one(sequence, pairs, m)
+            y[:, 2:] = np.nan
+            return y
+
+    (with_one,) = Ensemble([Local(), Without(seed=1)])(["ACGU"], None)
+    np.testing.assert_allclose(with_one[:, 2:], Local()(["ACGU"], None)[0][:, 2:], atol=1e-6)
+    (with_none,) = Ensemble([Without(), Without(seed=1)])(["ACGU"], None)
+    assert np.isnan(with_none[:, 2:]).all()
+
+
 def test_tta_is_the_mean_with_the_other_end() -> None:
     sequences = [random_sequence(n, n) for n in (40, 25)]
     pairs = neighbours([40, 25])
@@ -150,13 +163,15 @@ def test_what_does_not_fit_is_said_before_it_starts(monkeypatch: pytest.MonkeyPa
     sequences = ["ACGU" * 5, "ACGU" * 500]
     with pytest.raises(DataError, match=r"2,000 nucleotides does not fit: even a part of 384 .* --memory"):
         Ensemble([network], memory=1_000_000)(sequences, None)
+    with pytest.raises(DataError, match=r"20 nucleotides does not fit: it takes 0\.0 MiB and --memory"):
+        Ensemble([network], memory=1000)(sequences[:1], None)
     Ensemble([network], memory=100 * 500**2, say=lines.append)(sequences * 2, None)
     assert len(lines) == 1
     assert "2,000 nucleotides" in lines[0]
     assert "9 parts of at most" in lines[0]
     monkeypatch.setattr(module, "memory_available", lambda: 100 * 1999**2)
     asked = len(network.batches)
-    with pytest.raises(DataError, match=r"2,000 nucleotides at once takes 0\.4 GiB, and this machine has"):
+    with pytest.raises(DataError, match=r"2,000 nucleotides at once takes 381\.5 MiB, and this machine has"):
         Ensemble([network])(sequences, None)
     assert len(network.batches) == asked
     monkeypatch.setattr(module, "memory_available", lambda: 100 * 2000**2)
@@ -206,7 +221,7 @@ def test_blocks_come_in_order_and_reading_goes_ahead_by_one_block() -> None:
         for m, sequence in enumerate(block.sequences):
             np.testing.assert_allclose(block.of(m), Local(scale=0.5)([sequence], None)[0], atol=1e-6)
     assert ids == [f"s{k}" for k in range(1000)]
-    assert max(map(len, network.batches)) == 25
+    assert [len(batch) for batch in network.batches] == [25] * 40
 
 
 def test_reactivities_are_clipped_and_errors_are_not() -> None:

@@ -69,7 +69,9 @@ def test_tables(tmp_path: Path, name: str) -> None:
     write_all(write.table(path))
     frame = pd.read_csv(path, sep="\t" if "tsv" in name else ",")
     check_frame(frame)
-    assert (path.read_bytes()[:2] == b"\x1f\x8b") == name.endswith("gz")
+    packed = path.read_bytes()[:2] == b"\x1f\x8b"
+    assert packed == name.endswith("gz")
+    assert packed or b'"' not in path.read_bytes()  # no quotes where no id needs them
 
 
 @pytest.mark.parametrize("ending", ["tsv", "csv"])
@@ -201,13 +203,14 @@ def test_blocks_of_any_size_give_the_same_file(tmp_path: Path) -> None:
     assert files[0] == files[1] == files[2]
     packed = submit(tmp_path, "x.csv.gz", test)
     assert gzip.decompress(packed.read_bytes()) == files[0]
-    assert packed.read_bytes() == submit(tmp_path, "y.csv.gz", test).read_bytes()
+    assert packed.read_bytes()[4:8] == bytes(4)  # no date: the same again is the same file
 
 
 BAD_TESTS = {
     "gap": ("0,3,a,ACGU\n5,6,b,GG\n", "line 3 (b): id_min 5 leaves a gap: the row before ends at 3"),
     "overlap": ("0,3,a,ACGU\n3,4,b,GG\n", "line 3 (b): id_min 3 overlaps: the row before ends at 3"),
     "longer": ("0,3,a,ACGU\n4,6,b,GG\n", "line 3 (b): ids 4 to 6 are 3 nucleotides; the sequence has 2"),
+    "shorter": ("0,3,a,ACGU\n4,4,b,GG\n", "line 3 (b): ids 4 to 4 are 1 nucleotides; the sequence has 2"),
     "no number": ("0,3,a,ACGU\n4,x,b,GG\n", "line 3 (b): id_min '4' and id_max 'x' must be whole numbers"),
     "below zero": ("-4,-1,a,ACGU\n", "line 2 (a): id_min '-4'"),
     "twice": ("0,3,a,ACGU\n4,5,a,GG\n", "the id 'a' stands twice"),

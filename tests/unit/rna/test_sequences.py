@@ -85,8 +85,8 @@ def test_fasta(tmp_path: Path, records: Any, width: int, end: str, packed: bool,
 def test_tables(tmp_path: Path, records: Any, delimiter: str, end: str, packed: bool, column: str) -> None:
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end)
-    writer.writerow(["note", "sequence", column])
-    writer.writerows(["x", sequence, name] for name, sequence in records)
+    writer.writerow(["sequence", "note", column])
+    writer.writerows([sequence, "x", name] for name, sequence in records)
     path = write(tmp_path / "x.dat", b"\xef\xbb\xbf" + text.getvalue().encode(), packed)
     assert list(read_sequences(path)) == records
 

@@ -100,7 +100,7 @@ class Ensemble:
                 runs.append([y[::-1] for y in self._checked(predictor, backwards, flipped)])
         if len(runs) == 1:
             return runs[0]
-        return [_mean(ys) for ys in zip(*runs, strict=True)]
+        return [_average(ys) for ys in zip(*runs, strict=True)]
 
     def _checked(self, predictor: Predictor, texts: list[str], pairs: Pairs | None) -> list[Floats]:
         ys = predictor(texts, pairs)
@@ -134,8 +134,8 @@ class Ensemble:
         needed = self.bytes_for(longest, 1)
         if needed > left:
             raise DataError(
-                f"predicting {longest:,} nucleotides at once takes {_gib(needed)}, and this machine has "
-                f"{_gib(left)} left; give a smaller --memory, so that long sequences are predicted in parts"
+                f"predicting {longest:,} nucleotides at once takes {_size(needed)}, and this machine has "
+                f"{_size(left)} left; give a smaller --memory, so that long sequences are predicted in parts"
             )
         return left
 
@@ -148,7 +148,7 @@ class Ensemble:
         parts = overlapping(m, length, self._longest_part(length), self._overlap)
         if not self._told:
             self._say(
-                f"a sequence of {length:,} nucleotides would take {_gib(self.bytes_for(length, 1))}: predicted in "
+                f"a sequence of {length:,} nucleotides would take {_size(self.bytes_for(length, 1))}: predicted in "
                 f"{len(parts)} parts of at most {max(p.length for p in parts):,} that overlap by {self._overlap}"
             )
         self._told = True
@@ -157,10 +157,12 @@ class Ensemble:
     def _longest_part(self, length: int) -> int:
         """The longest part that fits into the memory."""
         shortest, longest = 2 * self._overlap + SHORTEST_CORE, length
-        if self.bytes_for(shortest, 1) > self._memory:
+        needed = self.bytes_for(min(shortest, length), 1)
+        if needed > self._memory:
+            part = f"even a part of {shortest} takes" if shortest < length else "it takes"
             raise DataError(
-                f"a sequence of {length:,} nucleotides does not fit: even a part of {shortest} takes "
-                f"{_gib(self.bytes_for(shortest, 1))} and --memory allows {_gib(self._memory)}; raise it"
+                f"a sequence of {length:,} nucleotides does not fit: {part} {_size(needed)} and --memory allows "
+                f"{_size(self._memory)}; raise it"
             )
         while longest - shortest > 1:  # shortest fits, longest does not
             middle = (shortest + longest) // 2
@@ -184,8 +186,13 @@ def overlapping(m: int, length: int, longest: int, overlap: int) -> list[Part]:
     ]
 
 
-def _mean(ys: Sequence[Floats]) -> Floats:
-    mean: Floats = np.mean(np.stack(ys), axis=0)
+def _average(ys: Sequence[Floats]) -> Floats:
+    """The mean; of errors, over the networks that predict them."""
+    stack = np.stack(ys)
+    known = ~np.isnan(stack)
+    total: Floats = np.where(known, stack, 0).sum(axis=0)
+    with np.errstate(invalid="ignore"):  # none of them does: NaN again
+        mean: Floats = total / known.sum(axis=0, dtype=np.float32)
     return mean
 
 
@@ -204,5 +211,5 @@ def _bytes_for(predictor: Predictor, length: int, batch: int) -> int:
     return _BYTES_A_PAIR * batch * length**2 if estimate is None else estimate(length, batch)
 
 
-def _gib(n: int) -> str:
-    return f"{n / GIB:.1f} GiB"
+def _size(n: int) -> str:
+    return f"{n / GIB:.1f} GiB" if n >= GIB else f"{n / 2**20:.1f} MiB"
