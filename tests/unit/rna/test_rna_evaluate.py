@@ -52,7 +52,7 @@ def test_the_official_figure_and_all_its_parts(lengths: list[int], seed: int, da
     molecules = made_molecules(lengths, seed=seed)
     index = data.draw(st.lists(st.sampled_from(range(len(lengths))), unique=True, min_size=1))
     pairs = made_pairs(lengths, seed=seed)
-    e = evaluated(molecules, index, pairs=pairs)
+    e = evaluated(molecules, index, pairing=pairing_of_rows(pairs, molecules, np.array(index)))
     every = slow_errors(molecules, index, e.prediction)
 
     def same(value: float, of: list[tuple[int, int, int, float]]) -> None:
@@ -227,8 +227,8 @@ def test_pairing_of_nucleotides(lengths: list[int], seed: int, data: st.DataObje
 
 def test_names_of_metrics_and_lines_for_the_terminal() -> None:
     molecules = made_molecules([170, 170, 115], scored=[True] * 3)
-    pairs = made_pairs([170, 170, 115])
-    e = evaluated(molecules, [0, 1, 2], pairs=pairs, seconds_per_molecule=0.5)
+    pairing = pairing_of_rows(made_pairs([170, 170, 115]), molecules, np.arange(3))
+    e = evaluated(molecules, [0, 1, 2], pairing=pairing, seconds_per_molecule=0.5)
     named = metrics_of(e)
     for name in ("test/mae", "test/mae/2A3", "test/mae/DMS", "test/mae/length/170", "test/mae/dataset/PK50",
                  "test/mae/A", "test/mae/U/DMS", "test/mae/paired", "test/pearson/DMS"):  # fmt: skip
