@@ -115,7 +115,8 @@ def test_only_scored_molecules_teach_and_so_many_as_may() -> None:
     first, second = fit_trees(molecules, every, settings=SMALL), fit_trees(noisy, every, settings=SMALL)
     assert first.n_molecules == second.n_molecules == 10
     np.testing.assert_array_equal(
-        first.predict(molecules.tokens, molecules.offsets), second.predict(molecules.tokens, molecules.offsets)
+        first.predict(molecules.tokens, molecules.offsets),
+        second.predict(molecules.tokens, molecules.offsets),
     )
     few = replace(SMALL, max_molecules=4)
     drawn = [fit_trees(molecules, every, settings=replace(few, seed=s)) for s in (0, 0, 1)]
