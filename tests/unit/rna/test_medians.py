@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rna_profiles import made_molecules, made_pairs
 
+from rna_profiles import made_molecules, made_pairs
 from understudy.errors import DataError, ModelError
 from understudy.rna.evaluate import evaluate_profiles
 from understudy.rna.features import pairing_of_rows

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rna_profiles import made_molecules, made_pairs, made_prediction
 
+from rna_profiles import made_molecules, made_pairs, made_prediction
 from understudy.rna import evaluate as module
 from understudy.rna.evaluate import ProfileEvaluation, evaluate_profiles, metrics_of, table_lines
 from understudy.rna.features import pairing_of_rows

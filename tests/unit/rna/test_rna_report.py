@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from rna_profiles import made_molecules, made_pairs, made_prediction
 
+from rna_profiles import made_molecules, made_pairs, made_prediction
 from understudy.report import RunFacts
 from understudy.rna.evaluate import ProfileEvaluation, evaluate_profiles
 from understudy.rna.features import pairing_of_rows
