@@ -48,9 +48,10 @@ def made_pairs(lengths: Sequence[int], *, seed: int = 0) -> Pairs:
     rows: list[tuple[int, int, float]] = []
     offsets = [0]
     for length in lengths:
-        ends = rng.permutation(length)[: 2 * (length // 3)].reshape(-1, 2)
-        found = sorted((int(a), int(b)) for a, b in np.sort(ends, axis=1))
-        rows += [(a, b, float(rng.random())) for a, b in found]
+        # Two partners for some, so that sum and maximum differ.
+        ends = [rng.permutation(length)[: 2 * (length // 3)].reshape(-1, 2) for _ in range(2)]
+        found = sorted({(int(min(pair)), int(max(pair))) for pair in np.concatenate(ends)})
+        rows += [(a, b, float(rng.random() / 2)) for a, b in found]
         offsets.append(len(rows))
     columns = np.array(rows, np.float64).reshape(-1, 3)
     return Pairs(

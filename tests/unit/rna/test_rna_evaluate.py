@@ -160,6 +160,12 @@ def test_correlations_of_molecules(lengths: list[int], seed: int) -> None:
                 assert e.pearson[m, k] == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-9)
 
 
+def test_a_constant_prediction_has_no_correlation() -> None:
+    molecules = made_molecules([37, 41], scored=[True, True])
+    constant = np.full((78, 4), 0.1, np.float32)
+    assert np.isnan(evaluate_profiles("median", molecules, [0, 1], constant).pearson).all()
+
+
 def test_calibration_of_predicted_errors() -> None:
     molecules = made_molecules([400] * 6, scored=[True] * 6, missing=0.1)
     e = evaluated(molecules, list(range(6)))

@@ -27,7 +27,7 @@ def learnable(n: int, *, by_pairing: bool = False) -> Molecules:
     molecules = made_molecules(lengths, scored=[True] * n, missing=0.1)
     if by_pairing:
         pairing = pairing_of_rows(made_pairs(lengths), molecules, np.arange(n))
-        signal = (pairing[:, 0] < 0.3).astype(np.float32)
+        signal = (pairing[:, 0] < 0.2).astype(np.float32)
     else:
         signal = (np.append(molecules.tokens[1:], 9) == 0).astype(np.float32)
         signal[molecules.offsets[1:] - 1] = 0.0
