@@ -20,6 +20,7 @@ FORBIDDEN = {
     "core": HEAVY | ABOVE | {"understudy.cae", "understudy.report"},
     "training": {"hydra", "omegaconf", "mlflow", "understudy.cae", "understudy.report", "understudy.config"},
     "cae": HEAVY | ABOVE | {"understudy.report"},
+    "rna": HEAVY | ABOVE - {"understudy.rna"} | {"understudy.cae"},
     "report": HEAVY | ABOVE | {"understudy.cae"},
     "tracking.py": {"hydra", "omegaconf", "lightning", "understudy.core", "understudy.training"},
     "run.py": {"hydra", "omegaconf", "mlflow", "lightning", "understudy.cae"},

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.rna.features import Integers, pairing_of_rows, rows_of
+from understudy.rna.features import Integers, rows_of
 from understudy.rna.molecules import ALPHABET, CHEMICALS, Molecules
 from understudy.rna.pairing.pairs import offsets_of
 from understudy.rna.tallies import (
@@ -28,9 +27,6 @@ from understudy.rna.tallies import (
     correlations,
     length_groups,
 )
-
-if TYPE_CHECKING:
-    from understudy.rna.pairing import Pairs
 
 PAIRED_FROM = 0.5  # a nucleotide counts as paired from this probability on
 DENSITY = 40  # squares along a side of the density of predicted and measured values
@@ -96,20 +92,19 @@ def evaluate_profiles(
     index: Integers | Sequence[int],
     prediction: NDArray[np.float32],
     *,
-    pairs: Pairs | None = None,
+    pairing: NDArray[np.float32] | None = None,
     seconds_per_molecule: float = float("nan"),
 ) -> ProfileEvaluation:
     """Compare ``prediction`` (N, 4) with what was measured on the molecules ``index``.
 
-    ``pairs`` belong to all of ``molecules``, in their order. Memory beside the arguments is bounded, apart
-    from a bit for each nucleotide (and 8 bytes with ``pairs``).
+    ``pairing`` (N, 2) is what :func:`~understudy.rna.features.pairing_of_rows` says of the same nucleotides.
+    Memory beside the arguments is bounded, apart from a byte for each nucleotide.
     """
     chosen = np.asarray(index, np.int64)
     lengths = molecules.lengths[chosen]
     offsets = offsets_of(lengths)
     if prediction.shape != (offsets[-1], 4):
         raise ValueError(f"a prediction of shape {prediction.shape} instead of {(int(offsets[-1]), 4)}")
-    pairing = None if pairs is None else pairing_of_rows(pairs, molecules, chosen)
     counting = _Counting(molecules, chosen, offsets, prediction, pairing)
     for first, last in _chunks(offsets):
         counting.add(first, last)

@@ -31,7 +31,7 @@ class TreeSettings:
 
     width: int = 7  # nucleotides on each side
     n_trees: int = 200
-    learning_rate: float = 0.1
+    learning_rate: float = 0.2
     max_molecules: int | None = 3000
     seed: int = 0
 

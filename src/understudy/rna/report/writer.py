@@ -28,7 +28,7 @@ def write_profile_report(
     figures: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Write ``report.html``, ``metrics.json``, ``loss/``, ``csv/profiles.csv.gz`` and ``figure/`` into ``folder``.
+    """Write ``report.html``, ``metrics.json``, ``loss/``, ``profiles.parquet`` and ``figure/`` into ``folder``.
 
     The network and its baselines must have been evaluated on the same molecules. ``figures`` draws files
     beside those of the page; ``on_progress`` is told how many of them are drawn, and how many there will be.
@@ -47,7 +47,7 @@ def write_profile_report(
     written += write_losses(folder / "loss", evaluation)
     write_text(folder / "report.html", render(evaluation, baselines, run))
     written.append(folder / "report.html")
-    written.append(write_profiles(folder / "csv" / "profiles.csv.gz", evaluation))
+    written.append(write_profiles(folder / "profiles.parquet", evaluation))
     plots = _plots(evaluation, baselines) if figures else []
     for done, plot in enumerate(plots, start=1):
         written.append(plot.save(folder / "figure" / f"{plot.file}.png"))
