@@ -49,7 +49,9 @@ def test_commands_and_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         run = max(tmp_path.glob("runs/*"), default=None)
         done = shell(command.replace("runs/RUN", str(run)), tmp_path)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
-    run = max(tmp_path.glob("runs/*"))
+    assert len((tmp_path / "reactivities.tsv").read_text().splitlines()) == 1 + 22
+    assert (tmp_path / "structures.dbn").read_text().startswith(">hairpin")
+    run = max(run for run in tmp_path.glob("runs/*") if "ribo" not in run.name)
     assert (tmp_path / "evaluation" / "report.html").exists()
     assert list((tmp_path / "predicted").glob("*.csv"))
     (example,) = (text for kind, text in BLOCKS if kind == "python")

@@ -19,9 +19,11 @@ ABOVE = {f"understudy.{part}" for part in ("training", "rna", "config", "run", "
 FORBIDDEN = {
     "core": HEAVY | ABOVE | {"understudy.cae", "understudy.report"},
     "training": {"hydra", "omegaconf", "mlflow", "understudy.cae", "understudy.report", "understudy.config"},
-    "cae": HEAVY | ABOVE | {"understudy.report"},
+    "cae": HEAVY | ABOVE,
+    "rna": HEAVY | (ABOVE - {"understudy.rna"}) | {"understudy.cae"},
     "rna": HEAVY | ABOVE - {"understudy.rna"} | {"understudy.cae"},
     "report": HEAVY | ABOVE | {"understudy.cae"},
+    "settings.py": HEAVY | ABOVE | {"torch", "understudy.core"},
     "tracking.py": {"hydra", "omegaconf", "lightning", "understudy.core", "understudy.training"},
     "run.py": {"hydra", "omegaconf", "mlflow", "lightning", "understudy.cae"},
     "config.py": {"lightning", "mlflow", "torch", "understudy.run", "understudy.cae"},

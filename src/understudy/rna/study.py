@@ -127,7 +127,8 @@ class ReactivityStudy:
             },
             summary=(
                 f"{len(molecules):,} molecules ({counts}), {len(molecules.tokens):,} nucleotides, lengths "
-                f"{lengths.min()} to {lengths.max()}, pairing probabilities: {'no' if table.pairs is None else 'yes'}"
+                f"{lengths.min()} to {lengths.max()}, {'without' if table.pairs is None else 'with'} pairing "
+                "probabilities"
             ),
             notes=notes,
             facts={
