@@ -76,6 +76,13 @@ def test_runs_are_averaged_and_options_stand_anywhere(run: Run) -> None:
     np.testing.assert_array_equal(values("12.tsv"), values("21.tsv"))
 
 
+def test_memory_says_how_sequences_are_cut(run: Run) -> None:
+    Path("long.fasta").write_text(f">a\n{random_sequence(2000, 0)}\n")
+    done = run("predict", "one", "long.fasta", "--out", "x.tsv", "--pairing", "none", "--memory", "0.001")
+    assert done.status == 0, done.err
+    assert "2,000 nucleotides would take 3.8 MiB: predicted in 3 parts" in done.err
+
+
 @needs_viennarna
 def test_everything_at_once(run: Run) -> None:
     asked = ["--out", "x.parquet", "--shape", "shape", "--structure", "x.dbn", "--tta"]
@@ -109,6 +116,10 @@ def test_tta_warns_where_the_network_knows_one_end_only(run: Run, monkeypatch: p
     done = run("predict", "one", "x.fasta", "--tta", "--out", "x.tsv", "--pairing", "none")
     assert done.status == 0
     assert "one end only" in done.err
+    with_tta = values("x.tsv")
+    done = run("predict", "one", "x.fasta", "--out", "x.tsv", "--pairing", "none")
+    assert "one end only" not in done.err
+    assert np.abs(values("x.tsv") - with_tta).max() > 0.01
 
 
 def test_a_submission(run: Run) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reactivity import Floats, Local, random_sequence
+from reactivity import Floats, Local, neighbours, random_sequence
 from understudy.errors import ConfigError, DataError
 from understudy.rna.pairing import available
 from understudy.rna.predict import write
@@ -269,6 +269,15 @@ def test_the_surrogate_gives_what_the_files_say(tmp_path: Path) -> None:
     assert surrogate.predict([]) == []
     check_frame(surrogate.table(dict(RECORDS), pairing=False), atol=1e-6)
     assert repr(surrogate) == "ReactivitySurrogate(ribo: a sequence of ACGU → 2A3, DMS, error_2A3, error_DMS)"
+    pairs = neighbours([len(s) for _, s in RECORDS])
+    paired = surrogate.predict([s for _, s in RECORDS], pairs)
+    np.testing.assert_allclose(
+        paired[3], np.clip(Local(scale=1.5)([RECORDS[3][1]], pairs.take([3]))[0], 0, [1, 1, 9, 9])
+    )
+    assert np.abs(paired[3] - ys[3]).max() > 0.01
+    np.testing.assert_array_equal(surrogate.predict([s for _, s in RECORDS], pairs, pairing=False)[3], ys[3])
+    with pytest.raises(DataError, match="pairs of 60 sequences for 1"):
+        surrogate.predict("ACG", pairs)
     with pytest.raises(DataError, match="'sequence 2' has 'N' at position 1"):
         surrogate.predict(["ACG", "N"])
     with pytest.raises(DataError, match="no sequences"):
