@@ -64,13 +64,14 @@ def fit_background(molecules: Molecules, index: Integers, pairs: Pairs) -> Backg
         here = paired & (tokens == token)
         if here.sum() < _FEWEST:
             raise DataError(
-                f"dataset.background=paired: only {here.sum()} certainly paired {letter} in the training molecules, "
-                f"{_FEWEST} are needed; use dataset.background=none"
+                f"dataset.background=paired: only {here.sum()} certainly paired {letter} in the training "
+                f"molecules, {_FEWEST} are needed; use dataset.background=none"
             )
         level[token] = np.maximum(np.median(values[here], axis=0), 0)
     if level.max() > _LARGEST:
         raise DataError(
-            f"dataset.background=paired: paired nucleotides react as much as {level.max():.2f}; this is no background"
+            f"dataset.background=paired: paired nucleotides react as much as {level.max():.2f}: "
+            "this is no background"
         )
     before = np.quantile(values, 0.9, axis=0)
     after = np.quantile(values - level[tokens], 0.9, axis=0)

@@ -28,13 +28,14 @@ def fit_baselines(
     train: Integers,
     *,
     pairs: Pairs | None = None,
+    trees: bool = True,
     settings: TreeSettings | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Baseline]:
     """Fit all baselines on the molecules ``train``, from the simplest to the best.
 
-    Without ``pairs`` of all ``molecules`` those that need them are left out. ``on_progress`` is told how many
-    are fitted, and how many there will be.
+    Without ``pairs`` of all ``molecules`` those that need them are left out, and without ``trees`` the boosted
+    ones, which take a while. ``on_progress`` is told how many are fitted, and how many there will be.
 
     Raises:
         DataError: no training molecule has both chemicals measured with ``SN_filter = 1``.
@@ -42,11 +43,12 @@ def fit_baselines(
     work: list[Callable[[], Baseline]] = [
         partial(fit_medians, molecules, train, "chemical"),
         partial(fit_medians, molecules, train, "nucleotide"),
-        partial(fit_trees, molecules, train, settings=settings),
     ]
+    known = [None] if pairs is None else [None, pairs]
     if pairs is not None:
-        work.insert(2, partial(fit_medians, molecules, train, "pairing", pairs=pairs))
-        work.append(partial(fit_trees, molecules, train, pairs=pairs, settings=settings))
+        work.append(partial(fit_medians, molecules, train, "pairing", pairs=pairs))
+    if trees:
+        work += [partial(fit_trees, molecules, train, pairs=p, settings=settings) for p in known]
     fitted = []
     for done, fit in enumerate(work, start=1):
         fitted.append(fit())

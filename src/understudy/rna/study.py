@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,21 +24,23 @@ from understudy.core.study import Outcome, Parts, Request
 from understudy.errors import ConfigError, DataError, did_you_mean
 from understudy.progress import Progress
 from understudy.rna.background import fit_background
+from understudy.rna.baselines import Baseline, evaluate_baselines, fit_baselines
 from understudy.rna.batches import Probed
 from understudy.rna.datasets import Probing, RnaDataset
 from understudy.rna.evaluate import ProfileEvaluation, evaluate_profiles, metrics_of, table_lines
 from understudy.rna.features import pairing_of_rows
 from understudy.rna.groups import folds, longest_held_out
-from understudy.rna.medians import Medians, fit_medians
+from understudy.rna.medians import Medians
 from understudy.rna.molecules import read_molecules
 from understudy.rna.pairing import Pairs, available, pairing_of
 from understudy.rna.predictor import FLIPS, NetworkPredictor, four
 from understudy.rna.report import write_profile_report
 from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
 from understudy.rna.task import Reactivities
-from understudy.rna.trees import Trees, TreeSettings, fit_trees
+from understudy.rna.trees import TreeSettings
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
 CHOICES = {"pairing": ("auto", "vienna", "none"), "background": ("none", "paired")}
 MEDIANS = "medians.json"
 _DEBUG_MOLECULES = 200
@@ -79,8 +82,7 @@ class ReactivityStudy:
             raise ConfigError(
                 f"settings.fold {s.fold} must be from 0 to {s.nfolds - 1} (settings.nfolds {s.nfolds})"
             )
-        self._medians: list[Medians] = []
-        self._trees: list[Trees] = []
+        self._baselines: list[Baseline] = []
         self._test: Probed
 
     @property
@@ -193,20 +195,18 @@ class ReactivityStudy:
 
     def fit_baselines(self, parts: Parts, progress: Progress) -> None:
         table: Probed = parts.table
-        train = np.asarray(parts.train)
-        self._medians = [fit_medians(table.molecules, train)]
-        if table.pairs is not None:
-            self._medians.append(fit_medians(table.molecules, train, "pairing", pairs=table.pairs))
-        write_json(self._request.folder / "baselines" / MEDIANS, [m.to_json() for m in self._medians])
-        if not self._probing.trees:
-            return
         most = 100 if self._request.settings.is_debug else self._probing.tree_molecules
-        settings = TreeSettings(max_molecules=most, seed=self._request.settings.seed)
-        choices = [None] if table.pairs is None else [None, table.pairs]
-        with progress.bar("fitting boosted trees") as on_progress:
-            for done, pairs in enumerate(choices, start=1):
-                self._trees.append(fit_trees(table.molecules, train, pairs=pairs, settings=settings))
-                on_progress(done, len(choices))
+        with progress.bar("fitting the baselines") as on_progress:
+            self._baselines = fit_baselines(
+                table.molecules,
+                np.asarray(parts.train),
+                pairs=table.pairs,
+                trees=self._probing.trees,
+                settings=TreeSettings(max_molecules=most, seed=self._request.settings.seed),
+                on_progress=on_progress,
+            )
+        medians = [m.to_json() for m in self._baselines if isinstance(m, Medians)]
+        write_json(self._request.folder / "baselines" / MEDIANS, medians)
 
     def closed_form(self, network: str) -> nn.Module | None:
         return None
@@ -228,20 +228,31 @@ class ReactivityStudy:
         progress: Progress,
     ) -> Outcome:
         index = np.asarray(parts.test)
+        pairing = _pairing(self._test, index)
         networks = {network: model, **others}
         with progress.bar("predicting the test molecules"):
-            evaluations = [self._evaluated(name, one, index) for name, one in networks.items()]
-        beside = [
-            *evaluations[1:],
-            *baselines_on(self._test, index, [*self._medians, *self._trees]),
-        ]
+            evaluations = [self._evaluated(name, one, index, pairing) for name, one in networks.items()]
+        beside = evaluate_baselines(self._baselines, self._test.molecules, index, pairing=pairing)
         return _written(
-            self._request.folder, evaluations[0], beside, facts, self._request.report.figures, progress
+            self._request.folder,
+            evaluations[0],
+            [*evaluations[1:], *beside],
+            facts,
+            self._request.report.figures,
+            progress,
         )
 
-    def _evaluated(self, name: str, model: nn.Module, index: Ints) -> ProfileEvaluation:
+    def _evaluated(
+        self, name: str, model: nn.Module, index: Ints, pairing: Floats | None
+    ) -> ProfileEvaluation:
         one = cast(OneShotModel, model)
-        return _timed(name, self._test, index, lambda: self._task.predict(one, self._test, index.tolist()))
+        predict = partial(self._task.predict, one, self._test, index.tolist())
+        return _timed(name, self._test.molecules, index, pairing, predict)
+
+
+def _pairing(data: Probed, index: Ints) -> Floats | None:
+    """(N, 2) sum and maximum of the pairing probabilities of the nucleotides of the molecules ``index``."""
+    return None if data.pairs is None else pairing_of_rows(data.pairs, data.molecules, index)
 
 
 def _equal_to_one_of(molecules: Molecules, others: Molecules) -> NDArray[np.bool_]:
@@ -251,30 +262,18 @@ def _equal_to_one_of(molecules: Molecules, others: Molecules) -> NDArray[np.bool
 
 
 def _timed(
-    name: str, data: Probed, index: Ints, predict: Callable[[], Sequence[NDArray[np.float32]]]
+    name: str,
+    molecules: Molecules,
+    index: Ints,
+    pairing: Floats | None,
+    predict: Callable[[], Sequence[Floats]],
 ) -> ProfileEvaluation:
     begin = time.perf_counter()
     prediction = np.concatenate([four(rows) for rows in predict()])
     seconds = (time.perf_counter() - begin) / max(1, len(index))
     return evaluate_profiles(
-        name, data.molecules, index, prediction, pairs=data.pairs, seconds_per_molecule=seconds
+        name, molecules, index, prediction, pairing=pairing, seconds_per_molecule=seconds
     )
-
-
-def baselines_on(data: Probed, index: Ints, fitted: Sequence[Medians | Trees]) -> list[ProfileEvaluation]:
-    """The baselines on the molecules ``index``; one that needs pairing is left out where there is none."""
-    some = data.molecules.take(index)
-    pairing = None if data.pairs is None else pairing_of_rows(data.pairs, data.molecules, index)
-    found = []
-    for one in fitted:
-        if isinstance(one, Trees):
-            if one.with_pairing and pairing is None:
-                continue
-            prediction = one.predict(some.tokens, some.offsets, pairing if one.with_pairing else None)
-        else:
-            prediction = one.predict(some.tokens, pairing if one.kind == "pairing" else None)
-        found.append(evaluate_profiles(one.name, data.molecules, index, prediction, pairs=data.pairs))
-    return found
 
 
 def _written(
@@ -306,9 +305,10 @@ def evaluate_run(run: str, source: str, options: Mapping[str, Any], progress: Pr
     if predictor.uses_pairs and available() is None:
         with progress.bar("base-pairing probabilities") as on_progress:
             pairs = pairing_of(sequences, on_progress=on_progress)
-    data, index = Probed(molecules, pairs), np.arange(len(molecules))
+    index = np.arange(len(molecules))
+    pairing = _pairing(Probed(molecules, pairs), index)
     with progress.bar("predicting the molecules"):
-        evaluation = _timed(bundle.network, data, index, lambda: predictor(sequences, pairs))
+        evaluation = _timed(bundle.network, molecules, index, pairing, lambda: predictor(sequences, pairs))
     kept = find_bundle(Path(run)).parent / "baselines" / MEDIANS
     medians = [Medians.from_json(m) for m in json.loads(kept.read_text())] if kept.is_file() else []
     usable = [m for m in medians if pairs is not None or m.kind != "pairing"]
@@ -318,7 +318,8 @@ def evaluate_run(run: str, source: str, options: Mapping[str, Any], progress: Pr
         title=f"{bundle.network} on {name}",
         facts={**bundle.facts, "evaluated on": f"{source} ({len(molecules):,} molecules)"},
     )
-    outcome = _written(out, evaluation, baselines_on(data, index, usable), facts, True, progress)
+    beside = evaluate_baselines(usable, molecules, index, pairing=pairing)
+    outcome = _written(out, evaluation, beside, facts, True, progress)
     for line in outcome.lines:
         progress.say(line)
     progress.say(f"report: {out / 'report.html'}")
