@@ -21,7 +21,6 @@ FORBIDDEN = {
     "training": {"hydra", "omegaconf", "mlflow", "understudy.cae", "understudy.report", "understudy.config"},
     "cae": HEAVY | ABOVE,
     "rna": HEAVY | (ABOVE - {"understudy.rna"}) | {"understudy.cae"},
-    "rna": HEAVY | ABOVE - {"understudy.rna"} | {"understudy.cae"},
     "report": HEAVY | ABOVE | {"understudy.cae"},
     "settings.py": HEAVY | ABOVE | {"torch", "understudy.core"},
     "tracking.py": {"hydra", "omegaconf", "lightning", "understudy.core", "understudy.training"},

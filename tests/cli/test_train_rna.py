@@ -1,0 +1,128 @@
+"""RNA from the command line: train, look at what remains, go on with it, evaluate and predict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import understudy
+from helpers import Run
+from understudy.rna.demo import made_molecules
+from understudy.rna.molecules import Molecules, write_molecules
+
+TINY = ("model.dim=16", "model.depth=1", "model.heads=2", "model.width=16")
+QUICK = (
+    "settings.is_debug=true",
+    "tracking=none",
+    "report.figures=false",
+    "dataset.trees=false",
+    "dataset.pairing=none",
+    "experiment=ribonanza_demo",
+    *TINY,
+)
+
+
+def only_run(base: Path) -> Path:
+    (folder,) = (base / "runs").iterdir()
+    return folder
+
+
+def with_twins(molecules: Molecules) -> Molecules:
+    """Every molecule in a second data set too, as PK50 and PK90 are in the competition's file."""
+    index = np.concatenate([np.arange(len(molecules)), np.arange(len(molecules))])
+    twice = molecules.take(index)
+    dataset = np.repeat([0, 1], len(molecules)).astype(np.int16)
+    return Molecules(**{**vars(twice), "dataset": dataset, "dataset_names": ("first", "second")})
+
+
+def test_everything_of_a_run(run: Run, tmp_path: Path) -> None:
+    done = run("train", *QUICK)
+    assert done.status == 0, done.err
+    place = only_run(tmp_path)
+    split = json.loads((place / "split.json").read_text())
+    assert not set(split["train"]) & set(split["val"]) | set(split["test"]) & set(
+        split["train"] + split["val"]
+    )
+    assert "median per nucleotide" in done.err
+    assert "validation MAE" in done.err
+    page = (place / "report.html").read_text()
+    assert "median per nucleotide" in page
+    metrics = json.loads((place / "metrics.json").read_text())
+    assert 0 < metrics["model"]["mae"] < 1
+
+    surrogate = understudy.load(place)
+    (y,) = surrogate.predict(["GGGAAACGCUUCGGCGAAACCC"], pairing=False)
+    assert y.shape == (22, 4)
+    assert ((y[:, :2] >= 0) & (y[:, :2] <= 1)).all()
+
+    Path("hairpin.fa").write_text(">h\nGGGAAACGCUUCGGCGAAACCC\n")
+    done = run("predict", str(place), "hairpin.fa", "--pairing", "none", "--out", "y.tsv")
+    assert done.status == 0, done.err
+    table = pd.read_csv("y.tsv", sep="\t")
+    np.testing.assert_allclose(table[["2A3", "DMS"]], y[:, :2], atol=1e-4)
+
+    molecules = made_molecules(60, 5, jobs=1)
+    write_molecules(molecules, Path("other.parquet"))
+    done = run("evaluate", str(place), "other.parquet", "--out", "other")
+    assert done.status == 0, done.err
+    other = json.loads(Path("other/metrics.json").read_text())
+    assert {b["name"] for b in other["baselines"]} == {"median", "median per nucleotide"}
+
+
+def test_folds_are_disjoint_by_sequence_even_across_data_sets(run: Run, tmp_path: Path) -> None:
+    write_molecules(with_twins(made_molecules(60, 0, jobs=1)), Path("twice.parquet"))
+    quick = [o for o in QUICK if not o.startswith(("experiment", "settings.is_debug"))]
+    tested: list[str] = []
+    for fold in range(3):
+        done = run(
+            "train", "experiment=ribonanza", "dataset.path=twice.parquet", "settings.epochs=1", "settings.nfolds=3",
+            f"settings.fold={fold}", f"hydra.run.dir=runs/{fold}", "dataset.similar=null", "model.kernel=3", *quick,
+        )  # fmt: skip
+        assert done.status == 0, done.err
+        split = json.loads(Path(f"runs/{fold}/split.json").read_text())
+        parts = [set(split[part]) for part in ("train", "val", "test")]
+        assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
+        assert len(split["test"]) == 2 * len(parts[2])  # both data sets
+        tested += parts[2]
+    assert len(tested) == len(set(tested)) == 60
+
+
+def test_transfer_with_the_same_training_from_scratch_beside_it(run: Run, tmp_path: Path) -> None:
+    assert run("train", *QUICK, "hydra.run.dir=first").status == 0
+    done = run(
+        "train", *QUICK, "hydra.run.dir=second", "init_from=first", "transfer=head", "compare_scratch=true",
+        "dataset.error_weight=0",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    assert "new: net.head.bias, net.head.weight" in done.err
+    assert "from scratch" in (tmp_path / "second" / "report.html").read_text()
+    names = [b["name"] for b in json.loads(Path("second/metrics.json").read_text())["baselines"]]
+    assert names[0] == "from scratch"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["dataset.pairing=viena"], "did you mean 'vienna'"),
+        (["settings.fold=7"], "settings.fold"),
+        (["dataset.background=paired"], "needs base-pairing probabilities"),
+        (["model=dot"], "choose one of starter, ribo"),
+        (["transfer=all", "init_from=x"], "transfer 'all'"),
+        (["init_from=nowhere"], "no such run or bundle"),
+        (["dataset=ribonanza"], "dataset.path is not set"),
+        (["dataset=ribonanza", "dataset.path=none.parquet"], "none.parquet"),
+        (["dataset.weighting=snr"], "dataset.weighting"),
+        (["settings.ema=2"], "settings.ema"),
+    ],
+)
+def test_bad_settings_are_one_line(run: Run, overrides: list[str], words: str) -> None:
+    quick = [o for o in QUICK if not (o.startswith(TINY[0][:6]) and any("model=" in x for x in overrides))]
+    done = run("train", *quick, *overrides)
+    assert done.status == 2
+    assert words in done.err
+    assert len(done.err.strip().splitlines()[-1]) > 0
+    assert "Traceback" not in done.err

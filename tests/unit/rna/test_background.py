@@ -1,0 +1,74 @@
+"""A made background is found and taken away; what has none stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from understudy.errors import DataError
+from understudy.rna.background import fit_background
+from understudy.rna.molecules import Molecules
+from understudy.rna.pairing import Pairs
+
+LEVEL = np.array([[0.0, 0.2], [0.05, 0.15], [0.1, 0.1], [0.0, 0.05]], np.float32)
+
+
+def library(n: int = 60, length: int = 60) -> tuple[Molecules, Pairs]:
+    """Molecules whose first half pairs with the second, but for a loop; paired nucleotides do not react."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 4, n * length).astype(np.uint8)
+    place = np.tile(np.arange(length), n)
+    paired = (place < 20) | (place >= 40)
+    true = np.where(paired, 0.0, 0.8)[:, None] + 0.02 * rng.normal(size=(n * length, 2))
+    molecules = Molecules(
+        ids=tuple(f"m{i}" for i in range(n)),
+        offsets=np.arange(n + 1) * length,
+        tokens=tokens,
+        reactivity=(true + LEVEL[tokens]).astype(np.float32),
+        error=np.full((n * length, 2), 0.1, np.float32),
+        signal_to_noise=np.full((n, 2), 5, np.float32),
+        reads=np.full((n, 2), 500, np.float32),
+        sn_filter=np.ones((n, 2), bool),
+        dataset=np.zeros(n, np.int16),
+        dataset_names=("x",),
+    )
+    i = np.tile(np.arange(20, dtype=np.uint16), n)
+    pairs = Pairs(
+        np.arange(n + 1) * 20, i, (length - 1 - i).astype(np.uint16), np.full(20 * n, 0.99, np.float32)
+    )
+    return molecules, pairs
+
+
+def test_the_background_is_found_by_letter_and_chemical_and_taken_away() -> None:
+    molecules, pairs = library()
+    background = fit_background(molecules, np.arange(60), pairs)
+    np.testing.assert_allclose(background.level, LEVEL, atol=0.01)
+    clean = background.without(molecules)
+    paired = pairs.per_nucleotide(0, 60)[:, 0] > 0.5
+    assert abs(np.median(clean.reactivity[:60][paired])) < 0.01
+    before, after = (np.quantile(m.reactivity, 0.9, axis=0) for m in (molecules, clean))
+    np.testing.assert_allclose(after, before, rtol=1e-3)  # the normalisation of the field stays
+    np.testing.assert_allclose(clean.error, 0.1 * background.scale + 0 * clean.error, rtol=1e-6)
+    assert np.shares_memory(molecules.tokens, clean.tokens)
+    np.testing.assert_allclose(molecules.reactivity[:5], library()[0].reactivity[:5])  # not changed in place
+
+
+def test_only_training_molecules_that_pass_the_filter_are_looked_at() -> None:
+    molecules, pairs = library()
+    values = molecules.reactivity.copy()
+    values[30 * 60 :] += 7.0
+    passed = molecules.sn_filter.copy()
+    passed[20:30] = False
+    values[20 * 60 : 30 * 60] += 7.0
+    background = fit_background(replace(molecules, reactivity=values, sn_filter=passed), np.arange(30), pairs)
+    np.testing.assert_allclose(background.level, LEVEL, atol=0.02)
+
+
+def test_what_cannot_be_background_is_refused() -> None:
+    molecules, pairs = library()
+    with pytest.raises(DataError, match="are needed"):
+        fit_background(molecules, np.arange(2), pairs)
+    with pytest.raises(DataError, match="no background"):
+        fit_background(replace(molecules, reactivity=molecules.reactivity + 1), np.arange(60), pairs)
