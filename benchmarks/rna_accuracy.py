@@ -169,8 +169,9 @@ def page(work: Work, only: Sequence[str]) -> None:
     lines += [f"- {k}: {v}" for k, v in surroundings().items()]
     lines += ["", "## Trained on the 15k library, scored on PK50", ""]
     lines += wrap(
-        "Mean absolute error as the competition scores it. Trained on molecules of 170 nucleotides of one library, "
-        "scored on 115 nucleotides of another; nothing of PK50 is seen before. Validation is a fold of the library.",
+        "Mean absolute error as the competition scores it. Trained on molecules of 170 nucleotides of one "
+        "library, scored on 115 nucleotides of another; nothing of PK50 is seen before. Validation is a fold of "
+        "the library.",
         width=110,
     )
     rows: list[list[str]] = []
@@ -181,8 +182,8 @@ def page(work: Work, only: Sequence[str]) -> None:
     lines += ["", *table(HEAD, rows), "", f"## PK50, {N_FOLDS} folds grouped by similarity", ""]
     lines += wrap(
         "Each fold is scored once by a network that has seen none of it; similar sequences (Jaccard index of 6-mers "
-        "of at least 0.4, and chains of them) are in one fold. Sums over all folds. The networks that do not start "
-        "from scratch start from the one above, trained on the 15k library.",
+        "of at least 0.4, and chains of them) are in one fold. Sums over all folds. The networks that do not "
+        "start from scratch start from the one above, trained on the 15k library.",
         width=110,
     )
     rows = []

@@ -2,8 +2,8 @@
 
 `starter`, trained as `understudy train` does, against the loop that a competitor would write:
 `nn.TransformerEncoder`, every molecule padded to 206 positions, full precision. The same molecules, lengths as in
-the competition, the same weights: in full precision the losses of both must agree. Then what the batches of an epoch
-cost beside its training, and which share of the machine's rate of multiplying matrices training reaches.
+the competition, the same weights: in full precision the losses of both must agree. Then what the batches of an
+epoch cost beside its training, and which share of the machine's rate of multiplying matrices training reaches.
 
     python -m benchmarks.rna_speed                    two minutes on two cores
     python -m benchmarks.rna_speed --molecules 800000 batches of the whole competition: 4 GiB of memory

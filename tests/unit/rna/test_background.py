@@ -56,13 +56,11 @@ def test_the_background_is_found_by_letter_and_chemical_and_taken_away() -> None
 
 
 def test_only_training_molecules_that_pass_the_filter_are_looked_at() -> None:
-    molecules, pairs = library()
-    values = molecules.reactivity.copy()
-    values[30 * 60 :] += 7.0
-    passed = molecules.sn_filter.copy()
-    passed[20:30] = False
-    values[20 * 60 : 30 * 60] += 7.0
-    background = fit_background(replace(molecules, reactivity=values, sn_filter=passed), np.arange(30), pairs)
+    molecules, pairs = library(120)
+    values, passed = molecules.reactivity.copy(), molecules.sn_filter.copy()
+    values[40 * 60 :] += 7.0
+    passed[40:60] = False
+    background = fit_background(replace(molecules, reactivity=values, sn_filter=passed), np.arange(60), pairs)
     np.testing.assert_allclose(background.level, LEVEL, atol=0.02)
 
 
