@@ -37,15 +37,28 @@ class SurrogateTraining(pl.LightningModule):
         return torch.optim.Adam(trained, lr=self.lr)
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+        # Other processes of the same training have other windows, and other noise.
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step + self.global_rank * 1_000_000_000_039)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         loss = self.task.loss(self.model, batch, epoch=self.current_epoch)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch))
+        self.log(
+            "train/loss",
+            loss,
+            on_step=False,
+            on_epoch=True,
+            prog_bar=True,
+            batch_size=len(batch),
+            sync_dist=True,
+        )
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         # Full precision whatever the training uses: rounding errors grow along a rollout.
-        with torch.autocast(self.device.type, enabled=False):
-            error = self.task.validation_error(self.model, self.table, self.val)
-        self.log("val/rollout", error, prog_bar=True, batch_size=1, rank_zero_only=True)
+        error = 0.0
+        if self.trainer.is_global_zero:
+            with torch.autocast(self.device.type, enabled=False):
+                error = self.task.validation_error(self.model, self.table, self.val)
+        # All processes hear the same number, so that they stop and keep checkpoints together.
+        error = self.trainer.strategy.broadcast(error)
+        self.log("val/rollout", error, prog_bar=True, batch_size=1)
