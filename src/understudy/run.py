@@ -23,9 +23,11 @@ from understudy.core.model import Model
 from understudy.core.nets import BASELINES, build_net
 from understudy.core.splits import Split, split_by_case
 from understudy.core.tasks import Rollout
-from understudy.progress import Progress
+from understudy.follow import followers, is_follower
+from understudy.objective import recorded
+from understudy.progress import Progress, Pruned
 from understudy.report import RunFacts, write_report
-from understudy.tracking import Tracker, open_tracker, provenance
+from understudy.tracking import NoTracker, Tracker, open_tracker, provenance
 from understudy.training import FitOptions, FitResult, StoppedByUser, fit
 from understudy.training.callbacks import OnBatch, ShowProgress
 
@@ -55,14 +57,18 @@ class Data:
         return self.table.index(self.split.test)
 
 
-def execute(plan: Plan, progress: Progress) -> float:
+def execute(plan: Plan, progress: Progress) -> float | list[float]:
     """Carry out ``plan``; returns the validation rollout error of the best epoch (smaller is better).
+
+    With ``settings.objective`` it returns the metrics named there instead, as a list.
 
     Raises:
         UnderstudyError: whatever a person can mend; the tracker then shows the run as failed, with the error.
         StoppedByUser: Ctrl-C or SIGTERM in training; the run can be resumed.
     """
     task = _task(plan)  # a wrong setting is found before anything is written
+    if is_follower(plan):
+        return _run(plan, task, NoTracker(), progress)
     state = _state(plan)
     settings = plan.settings
     tracker = open_tracker(
@@ -72,18 +78,35 @@ def execute(plan: Plan, progress: Progress) -> float:
         plan.folder.name,
         state.get("mlflow_run_id", ""),
     )
-    write_json(plan.folder / STATE, {**state, "mlflow_run_id": tracker.run_id})
+    record = recorded(tracker, settings.objective)
+    state |= {"mlflow_run_id": tracker.run_id, "status": "running"}
+    write_json(plan.folder / STATE, state)
     try:
         tracker.parameters(plan.parameters)
-        tracker.tags(provenance())
-        error = _run(plan, task, tracker, progress)
+        tracker.tags({**provenance(), **plan.tags})
+        with followers(plan):
+            error = _run(plan, task, record, progress)
+        values = record.objective(error)
     except BaseException as problem:
-        killed = isinstance(problem, (KeyboardInterrupt, StoppedByUser))
         with suppress(Exception):  # the first error is the one to show
-            tracker.close("KILLED" if killed else "FAILED", f"{type(problem).__name__}: {problem}")
+            _close_unfinished(plan, tracker, state, problem)
         raise
+    write_json(plan.folder / STATE, {**state, "status": "finished"})
     tracker.close("FINISHED")
-    return error
+    return values
+
+
+def _close_unfinished(plan: Plan, tracker: Tracker, state: dict[str, Any], problem: BaseException) -> None:
+    """Say in the tracker and in the folder how the run ended. A pruned one is no failure and has no error."""
+    if isinstance(problem, Pruned):
+        write_json(plan.folder / STATE, {**state, "status": "pruned", "reason": str(problem)})
+        tracker.tags({"pruned": str(problem)})
+        tracker.close("KILLED")
+        return
+    killed = isinstance(problem, (KeyboardInterrupt, StoppedByUser))
+    words = f"{type(problem).__name__}: {problem}"
+    write_json(plan.folder / STATE, {**state, "status": "stopped" if killed else "failed", "reason": words})
+    tracker.close("KILLED" if killed else "FAILED", words)
 
 
 def _task(plan: Plan) -> Rollout:
@@ -123,6 +146,10 @@ def _run(plan: Plan, task: Rollout, tracker: Tracker, progress: Progress) -> flo
         torch.manual_seed(plan.settings.seed)
         model = Model(build_net(plan.network, sizes_of(data.table, task), dict(plan.arguments)), scaler)
         result = _train(plan, task, data, model, tracker, progress)
+    cost = {"train/seconds": result.seconds, "parameters": sum(p.numel() for p in model.parameters())}
+    if not result.history:
+        cost["val/rollout"] = result.best_error
+    tracker.metrics(cost, step=result.best_epoch)
     facts = _facts(plan, data, model, result)
     _save(plan, data, model, baselines, facts)
     _evaluate(plan, task, data, model, baselines, result, facts, tracker, progress)
@@ -178,6 +205,9 @@ def _train(
         patience=s.patience,
         grad_clip=s.grad_clip,
         accelerator=plan.trainer.accelerator,
+        devices=plan.trainer.devices,
+        num_nodes=plan.trainer.num_nodes,
+        strategy=plan.trainer.strategy,
         precision=plan.trainer.precision,
         max_batches=3 if s.is_debug else None,
     )
@@ -195,6 +225,7 @@ def _train(
             on_epoch=lambda epoch, metrics: tracker.metrics(metrics, epoch),
             callbacks=lambda: [ShowProgress(_describe(show), progress.say)],
             resume=plan.resume,
+            watcher=plan.watcher,
         )
     progress.say(
         f"best validation rollout error {result.best_error:.4g} in epoch {result.best_epoch + 1} "
