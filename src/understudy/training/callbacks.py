@@ -58,16 +58,10 @@ class KeepBest(ModelCheckpoint):
 
 
 class SetEpoch(pl.Callback):
-    """Tells the loader which epoch it is, so that its order depends on seed and epoch only.
-
-    Where several processes train together, it also tells the loader which share is theirs.
-    """
+    """Tells the loader which epoch it is, so that its order depends on seed and epoch only."""
 
     def __init__(self, loader: Any) -> None:
         self.loader = loader
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self.loader.rank, self.loader.world_size = trainer.global_rank, trainer.world_size
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.loader.epoch = trainer.current_epoch

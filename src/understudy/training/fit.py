@@ -146,6 +146,8 @@ def fit(
         seed=options.seed,
         max_batches=options.max_batches,
     )
+    if options.world > 1:
+        loader.rank, loader.world_size = rank(), options.world
     module = SurrogateTraining(model, task, table, val, lr=options.lr, seed=options.seed)
     watch = _Watch(options, folder, on_epoch)
     watched = Watched(watcher, MONITOR)
