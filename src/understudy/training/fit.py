@@ -139,15 +139,7 @@ def fit(
         load_weights(model, folder / BEST)
         return finished
     (folder / RESULT).unlink(missing_ok=True)
-    loader = task.loader(
-        table,
-        train,
-        batch_size=options.batch_size // options.world,
-        seed=options.seed,
-        max_batches=options.max_batches,
-    )
-    if options.world > 1:
-        loader.rank, loader.world_size = rank(), options.world
+    loader = _share(task, table, train, options)
     module = SurrogateTraining(model, task, table, val, lr=options.lr, seed=options.seed)
     watch = _Watch(options, folder, on_epoch)
     watched = Watched(watcher, MONITOR)
@@ -158,17 +150,7 @@ def fit(
         trainer = _trainer(
             options, folder, [SetEpoch(loader), watched, *watch.callbacks, *callbacks(), SaveLast(last)]
         )
-        try:
-            trainer.fit(module, loader, val_dataloaders=[[0]], ckpt_path=checkpoint, weights_only=True)
-        except RuntimeError as error:
-            if checkpoint and "state_dict" in str(error):
-                raise ModelError(
-                    f"{checkpoint} was made by another network; resume with the settings of that run"
-                ) from error
-            raise
-        finally:
-            if torch.distributed.is_available() and torch.distributed.is_initialized():
-                torch.distributed.destroy_process_group()  # the next training of this process has other partners
+        _learn(trainer, module, loader, checkpoint)
     if options.world > 1 and rank() > 0:
         raise Followed
     if watched.ended_at is not None:
@@ -178,6 +160,38 @@ def fit(
     # Not strict JSON: the loss of a training that diverged may be NaN, and only this module reads the file.
     write_text(folder / RESULT, json.dumps({"options": asdict(options), "result": asdict(result)}))
     return result
+
+
+def _share(task: Task, table: CaseTable, train: Sequence[int], options: FitOptions) -> Any:
+    """The batches of this process: all of each, or its share where several processes train together."""
+    loader = task.loader(
+        table,
+        train,
+        batch_size=options.batch_size // options.world,
+        seed=options.seed,
+        max_batches=options.max_batches,
+    )
+    if options.world > 1:
+        loader.rank, loader.world_size = rank(), options.world
+    return loader
+
+
+def _learn(trainer: pl.Trainer, module: pl.LightningModule, loader: Any, checkpoint: Path | None) -> None:
+    """
+    Raises:
+        ModelError: the checkpoint is of another network.
+    """
+    try:
+        trainer.fit(module, loader, val_dataloaders=[[0]], ckpt_path=checkpoint, weights_only=True)
+    except RuntimeError as error:
+        if checkpoint and "state_dict" in str(error):
+            raise ModelError(
+                f"{checkpoint} was made by another network; resume with the settings of that run"
+            ) from error
+        raise
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()  # the next training of this process has other partners
 
 
 class _Watch:
