@@ -182,8 +182,8 @@ def page(work: Work, only: Sequence[str]) -> None:
     lines += ["", *table(HEAD, rows), "", f"## PK50, {N_FOLDS} folds grouped by similarity", ""]
     lines += wrap(
         "Each fold is scored once by a network that has seen none of it; similar sequences (Jaccard index of "
-        "6-mers of at least 0.4, and chains of them) are in one fold. Sums over all folds. The networks that do not "
-        "start from scratch start from the one above, trained on the 15k library.",
+        "6-mers of at least 0.4, and chains of them) are in one fold. Sums over all folds. The networks that do "
+        "not start from scratch start from the one above, trained on the 15k library.",
         width=110,
     )
     rows = []

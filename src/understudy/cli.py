@@ -32,7 +32,7 @@ keys:
   understudy config show prints every key with its value
 
 options:
-  -m, --multirun         run every combination of comma-separated values or choice(...)
+  -m, --multirun         search: every combination of choice(...), or hydra.sweeper.n_trials of an interval(...)
   --config-dir FOLDER    your own yaml files beside the built-in ones
   --debug                full traceback for errors that otherwise are one line
   -h, --help             this text
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not hasattr(options, "run"):
         parser.print_help()
         return
-    _guarded(lambda: options.run(options), debug=options.debug)
+    guarded(lambda: options.run(options), debug=options.debug)
 
 
 def train(argv: Sequence[str] | None = None) -> None:
@@ -84,10 +84,10 @@ def train(argv: Sequence[str] | None = None) -> None:
 
         commands.train(arguments)
 
-    _guarded(run, debug=debug)
+    guarded(run, debug=debug)
 
 
-def _guarded(run: Callable[[], None], *, debug: bool) -> None:
+def guarded(run: Callable[[], None], *, debug: bool) -> None:
     """Errors a person can mend become one line and status 2; defects keep their traceback."""
     if debug:
         run()
@@ -271,6 +271,20 @@ def _ui_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_command("ui"))
 
 
+def _runs_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["list", "show", "compare", "rm"])
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", help="its folder, its name, or the id of its record"
+    )
+    parser.add_argument("--folder", default="runs", help="where the runs are (default: runs)")
+    parser.add_argument("--uri", help="tracking store (default: MLFLOW_TRACKING_URI, or mlflow.db here)")
+    parser.add_argument("--no-tracker", action="store_true", help="only what is on disk")
+    parser.add_argument("--json", action="store_true", help="for programs instead of people")
+    parser.add_argument("--yes", action="store_true", help="rm: do not ask")
+    parser.add_argument("--keep-record", action="store_true", help="rm: leave the record in the tracker")
+    parser.set_defaults(run=_command("runs"))
+
+
 def _completion_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=["bash"], help='then: eval "$(understudy completion bash)"')
     parser.set_defaults(run=_command("completion"))
@@ -285,5 +299,6 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "pairing": ("compute base-pairing probabilities of RNA sequences", _pairing_arguments),
     "config": ("show or check the configuration", _config_arguments),
     "ui": ("open MLflow's pages on the recorded runs", _ui_arguments),
+    "runs": ("list, show, compare or delete runs", _runs_arguments),
     "completion": ("print a script that completes commands and keys", _completion_arguments),
 }

@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from understudy.display import Terminal
 from understudy.errors import ConfigError, DataError, UnderstudyError, did_you_mean
@@ -28,12 +28,19 @@ def train(arguments: Sequence[str]) -> None:
     failures: list[BaseException] = []
 
     @hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME, version_base="1.3")
-    def job(cfg: DictConfig) -> float:
+    def job(cfg: DictConfig) -> Any:
         folder = Path(HydraConfig.get().runtime.output_dir)
         try:
             plan = build(cfg, folder)
+            from understudy.follow import follow, is_follower
             from understudy.run import execute  # torch and Lightning: only when there is something to train
 
+            if is_follower(plan):
+                return follow(plan)
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                from understudy.sweep.job import run_job
+
+                return run_job(plan, HydraConfig.get().sweeper, lambda p: execute(p, Terminal()))
             return execute(plan, Terminal())
         except Exception as error:
             _tidy(folder, error)
@@ -43,7 +50,7 @@ def train(arguments: Sequence[str]) -> None:
             return float("inf")
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors are ours to explain
-    sys.argv = ["understudy", *_resumed(arguments)]
+    sys.argv = ["understudy", *_together(_resumed(arguments))]
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
@@ -66,6 +73,22 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
     before = [str(o) for o in OmegaConf.load(recorded) if not str(o).startswith("resume=")]
     now = [a for a in arguments if not a.startswith("resume=")]
     return [*before, *now, f"resume={_quoted(folder)}", f"hydra.run.dir={_quoted(folder)}"]
+
+
+def _together(arguments: list[str]) -> list[str]:
+    """Where srun or torchrun started the processes of one training: one folder for all of them.
+
+    Only the first process writes Hydra's files and the log.
+    """
+    from understudy.ranks import is_launched, rank
+
+    if not is_launched() or not any(a.startswith("trainer") and "ddp" in a for a in arguments):
+        return arguments
+    more = [] if rank() == 0 else ["hydra.output_subdir=null", "hydra/job_logging=disabled"]
+    if not any(a.startswith(("hydra.run.dir=", "resume=")) for a in arguments):
+        job = os.environ.get("SLURM_JOB_ID") or f"port{os.environ.get('MASTER_PORT', '0')}"
+        more.append(f"hydra.run.dir='runs/job{job}-${{model.name}}'")
+    return [*arguments, *more]
 
 
 def _quoted(path: Path) -> str:
@@ -184,6 +207,13 @@ def config(options: argparse.Namespace) -> None:
         print(OmegaConf.to_yaml(cfg, resolve=True), end="")
     else:
         print("the configuration is right")
+
+
+def runs(options: argparse.Namespace) -> None:
+    """Tables of what has been run, on disk and in the tracker."""
+    from understudy.listing import runs as run
+
+    run(options)
 
 
 def ui(options: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from understudy.core.domain import Dataset, Preprocess, domains
 from understudy.errors import ConfigError, did_you_mean
+from understudy.progress import Watcher
 from understudy.settings import Report, Settings, Tracking, Trainer
 
 CONFIG_MODULE, CONFIG_NAME = "understudy.conf", "train"
@@ -48,6 +49,7 @@ def register() -> None:
     store.store(name="schema", node=Train)
     store.store(group="settings", name="default", node=Settings)
     store.store(group="trainer", name="default", node=Trainer)
+    store.store(group="trainer", name="ddp", node=Trainer(devices=2, strategy="ddp"))
     store.store(group="tracking", name="mlflow", node=Tracking)
     store.store(group="tracking", name="none", node=Tracking(name="none"))
     store.store(group="report", name="default", node=Report)
@@ -77,6 +79,8 @@ class Plan:
     init_from: Path | None = None
     transfer: str = "full"
     compare_scratch: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)  # for the tracker
+    watcher: Watcher | None = None  # compares this training with others
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
@@ -109,6 +113,7 @@ def build(cfg: DictConfig, folder: Path) -> Plan:
     settings: Settings = values.settings
     if settings.use_decimate and not settings.decimate_range > 0:
         raise ConfigError(f"settings.decimate_range must be above 0, not {settings.decimate_range}")
+    check_objective(settings.objective)
     arguments = dict(plain["model"])
     return Plan(
         dataset=dataset,
@@ -133,6 +138,28 @@ def build(cfg: DictConfig, folder: Path) -> Plan:
         transfer=values.transfer,
         compare_scratch=values.compare_scratch,
     )
+
+
+def check_objective(objective: Any) -> tuple[str, ...]:
+    """The metrics that a sweep goes by; empty: what training returns.
+
+    Raises:
+        ConfigError: not a name or a list of names, or a metric of the test cases.
+    """
+    names = [] if objective is None else objective if isinstance(objective, list) else [objective]
+    if objective == [] or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError(f"settings.objective is the name of a metric or a list of names, not {objective!r}")
+    for name in names:
+        if name.startswith(("test/", "test_")) or name == "test":
+            raise ConfigError(
+                f"settings.objective={name}: choosing by test cases makes the test error meaningless, it is then "
+                "an error of training; choose a validation metric, for example val/rollout"
+            )
+        if name.startswith("baseline/"):
+            raise ConfigError(
+                f"settings.objective={name}: that is an error of the test cases; choose val/rollout"
+            )
+    return tuple(names)
 
 
 def _dataset(node: DictConfig) -> tuple[Dataset, str, str]:
@@ -172,11 +199,12 @@ def explain(error: Exception) -> ConfigError:
         if "not in" in text:
             full = re.search(r"full_key: (\S+)", text)
             key = full[1] if full else key
-            return ConfigError(
-                f"no key is called {key!r}{did_you_mean(key, all_keys())}; `understudy config show` lists them"
-            )
+            hint = did_you_mean(key, [k for k in all_keys() if k != key])  # another network may well have it
+            return ConfigError(f"no key is called {key!r}{hint}; `understudy config show` lists them")
     if found := re.search(r"Could not find '([^']+)'", text):
         group, _, choice = found[1].rpartition("/")
+        if group == "hydra/launcher" and (extra := LAUNCHERS.get(choice)):
+            return ConfigError(f"hydra/launcher={choice} needs a package: pip install {extra}")
         options = re.findall(r"^\t(\S+)$", text, re.M)
         listed = f"; there are {', '.join(options)}" if options else ""
         return ConfigError(
@@ -188,6 +216,8 @@ def explain(error: Exception) -> ConfigError:
         )
     if found := re.search(r"(Value .*)\n\s*full_key: (\S+)", text):
         return ConfigError(f"{found[2]}: {found[1]}")
+    if isinstance(error, OverrideParseException) and "empty choice" in text:
+        return ConfigError(f"{error.override}: nothing to choose from")
     if isinstance(error, OverrideParseException):
         return ConfigError(
             f"{error.override!r} is not KEY=VALUE in Hydra's grammar; quote values with [ ] {{ }} , or ="
@@ -195,6 +225,12 @@ def explain(error: Exception) -> ConfigError:
     return ConfigError(" ".join(str(error).split()))
 
 
+LAUNCHERS = {
+    "joblib": "'understudy[joblib]'",
+    "submitit_slurm": "'understudy[submitit]'",
+    "submitit_local": "'understudy[submitit]'",
+    "ray": "'understudy[ray]'",
+}
 GROUPS = ("model", "dataset", "settings", "trainer", "tracking", "report", "experiment")
 
 

@@ -35,3 +35,14 @@ class Silent:
     @contextmanager
     def training(self) -> Iterator[Callable[[str, int, int], None]]:
         yield lambda text, done, total: None
+
+
+class Watcher(Protocol):
+    """Somebody who compares a training with others while it goes on."""
+
+    def report(self, step: int, value: float) -> bool:
+        """Takes the validation error of an epoch; True: the training may stop, it is not among the good ones."""
+
+
+class Pruned(Exception):
+    """A training was ended because its :class:`Watcher` had seen enough; not an error."""

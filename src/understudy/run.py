@@ -19,7 +19,9 @@ from understudy.core.domain import domain
 from understudy.core.facts import RunFacts
 from understudy.core.files import atomic_path, write_json
 from understudy.core.study import Parts, Request, Study
-from understudy.progress import Progress
+from understudy.follow import followers, is_follower
+from understudy.objective import recorded
+from understudy.progress import Progress, Pruned
 from understudy.tracking import NoTracker, Tracker, open_tracker, provenance
 from understudy.training import FitOptions, FitResult, StoppedByUser, fit
 from understudy.training.callbacks import OnBatch, ShowProgress
@@ -30,8 +32,10 @@ log = logging.getLogger(__name__)
 CHECKPOINTS, SCRATCH, STATE = "checkpoints", "checkpoints-scratch", "run.json"
 
 
-def execute(plan: Plan, progress: Progress) -> float:
+def execute(plan: Plan, progress: Progress) -> float | list[float]:
     """Carry out ``plan``; returns the validation rollout error of the best epoch (smaller is better).
+
+    With ``settings.objective`` it returns the metrics named there instead, as a list.
 
     Raises:
         UnderstudyError: whatever a person can mend; the tracker then shows the run as failed, with the error.
@@ -40,6 +44,8 @@ def execute(plan: Plan, progress: Progress) -> float:
     study = domain(plan.domain).study(_request(plan))  # a wrong setting is found before anything is written
     check_transfer(plan.transfer, plan.settings.unfreeze_epochs)
     _options(plan)
+    if is_follower(plan):
+        return _run(plan, study, NoTracker(), progress)
     state = _state(plan)
     settings = plan.settings
     tracker = open_tracker(
@@ -49,18 +55,35 @@ def execute(plan: Plan, progress: Progress) -> float:
         plan.folder.name,
         state.get("mlflow_run_id", ""),
     )
-    write_json(plan.folder / STATE, {**state, "mlflow_run_id": tracker.run_id})
+    record = recorded(tracker, settings.objective)
+    state |= {"mlflow_run_id": tracker.run_id, "status": "running"}
+    write_json(plan.folder / STATE, state)
     try:
         tracker.parameters(plan.parameters)
-        tracker.tags(provenance())
-        error = _run(plan, study, tracker, progress)
+        tracker.tags({**provenance(), **plan.tags})
+        with followers(plan):
+            error = _run(plan, study, record, progress)
+        values = record.objective(error)
     except BaseException as problem:
-        killed = isinstance(problem, (KeyboardInterrupt, StoppedByUser))
         with suppress(Exception):  # the first error is the one to show
-            tracker.close("KILLED" if killed else "FAILED", f"{type(problem).__name__}: {problem}")
+            _close_unfinished(plan, tracker, state, problem)
         raise
+    write_json(plan.folder / STATE, {**state, "status": "finished"})
     tracker.close("FINISHED")
-    return error
+    return values
+
+
+def _close_unfinished(plan: Plan, tracker: Tracker, state: dict[str, Any], problem: BaseException) -> None:
+    """Say in the tracker and in the folder how the run ended. A pruned one is no failure and has no error."""
+    if isinstance(problem, Pruned):
+        write_json(plan.folder / STATE, {**state, "status": "pruned", "reason": str(problem)})
+        tracker.tags({"pruned": str(problem)})
+        tracker.close("KILLED")
+        return
+    killed = isinstance(problem, (KeyboardInterrupt, StoppedByUser))
+    words = f"{type(problem).__name__}: {problem}"
+    write_json(plan.folder / STATE, {**state, "status": "stopped" if killed else "failed", "reason": words})
+    tracker.close("KILLED" if killed else "FAILED", words)
 
 
 def _request(plan: Plan) -> Request:
@@ -93,6 +116,10 @@ def _run(plan: Plan, study: Study, tracker: Tracker, progress: Progress) -> floa
         result = _train(plan, study, parts, model, tracker, progress)
         if plan.init_from and plan.compare_scratch:
             others["from scratch"] = _from_scratch(plan, study, parts, progress)
+    cost = {"train/seconds": result.seconds, "parameters": sum(p.numel() for p in model.parameters())}
+    if not result.history:
+        cost[study.task.monitor] = result.best_error
+    tracker.metrics(cost, step=result.best_epoch)
     facts = _facts(plan, parts, model, result)
     _save(plan, study, parts, model, facts)
     _report(plan, study, parts, model, others, result, facts, tracker, progress)
@@ -121,7 +148,16 @@ def _from_scratch(plan: Plan, study: Study, parts: Parts, progress: Progress) ->
     progress.say(f"training {plan.network} again from scratch, to compare")
     torch.manual_seed(plan.settings.seed)
     model = study.build(parts, plan.network, plan.arguments)
-    _fit(replace(plan, init_from=None), study, parts, model, plan.folder / SCRATCH, NoTracker(), progress, [])
+    _fit(
+        replace(plan, init_from=None, watcher=None),
+        study,
+        parts,
+        model,
+        plan.folder / SCRATCH,
+        NoTracker(),
+        progress,
+        [],
+    )
     return model
 
 
@@ -151,6 +187,7 @@ def _fit(
                 ShowProgress(_describe(show), progress.say, task.monitor, task.error_name),
             ],
             resume=plan.resume,
+            watcher=plan.watcher,
         )
 
 
@@ -165,6 +202,9 @@ def _options(plan: Plan) -> FitOptions:
         patience=s.patience,
         grad_clip=s.grad_clip,
         accelerator=plan.trainer.accelerator,
+        devices=plan.trainer.devices,
+        num_nodes=plan.trainer.num_nodes,
+        strategy=plan.trainer.strategy,
         precision=plan.trainer.precision,
         max_batches=3 if s.is_debug else None,
         weight_decay=s.weight_decay,

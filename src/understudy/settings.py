@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Settings:
     unfreeze_epochs: int = 2  # init_from with transfer=gradual: epochs until the next layer learns too
     is_save_model: bool = False  # also write lit_model.pth
     mlflow_exp_name: str = "pytorch_lightning_test"
+    objective: Any = None  # what a sweep goes by: a logged metric or a list; null: the validation error
 
 
 @dataclass
@@ -46,6 +48,9 @@ class Trainer:
 
     accelerator: str = "auto"
     precision: str = "auto"  # bf16-mixed where the hardware is faster with it (GPU, AMX), else 32-true
+    devices: int = 1  # processes of a machine that train together, each on a device of its own
+    num_nodes: int = 1  # machines; each runs the command, started by srun or torchrun
+    strategy: str = "auto"  # how they train together; auto: ddp
 
 
 @dataclass

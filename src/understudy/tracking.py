@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -179,6 +180,81 @@ def open_tracker(name: str, uri: str | None, experiment: str, run_name: str, run
             f"tracking.name is 'mlflow' or 'none', not {name!r}{did_you_mean(name, ['mlflow', 'none'])}"
         )
     return MlflowTracker(uri or default_uri(), experiment, run_name, run_id)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as the tracker knows it; ``started`` in seconds since 1970."""
+
+    run_id: str
+    name: str
+    status: str
+    started: float
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+class Records:
+    """All runs of an MLflow store.
+
+    Raises:
+        ConfigError: the store cannot be read.
+    """
+
+    def __init__(self, uri: str) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow
+
+        for name in ("alembic", "mlflow"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._uri = uri
+        with self._explained(), _one_at_a_time(uri):
+            self._client = mlflow.MlflowClient(tracking_uri=uri)
+
+    def all(self) -> list[Record]:
+        with self._explained():
+            experiments = [e.experiment_id for e in self._client.search_experiments()]
+            found: list[Any] = []
+            token = None
+            while experiments:
+                page = self._client.search_runs(experiments, max_results=1000, page_token=token)
+                found += page
+                if not (token := page.token):
+                    break
+        return [
+            Record(
+                r.info.run_id,
+                r.info.run_name,
+                r.info.status,
+                (r.info.start_time or 0) / 1000,
+                dict(r.data.params),
+                dict(r.data.metrics),
+                dict(r.data.tags),
+            )
+            for r in found
+        ]
+
+    def delete(self, run_id: str) -> None:
+        """Mark a run as deleted; MLflow keeps it until ``mlflow gc``."""
+        with self._explained():
+            self._client.delete_run(run_id)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # MLflow lets through whatever its store or its server raises
+            first = " ".join(str(error).split())[:300]
+            raise ConfigError(f"the tracking store {self._uri} cannot be read: {first}") from error
+
+
+def open_records(uri: str) -> Records:
+    """
+    Raises:
+        ConfigError: the store cannot be read.
+    """
+    return Records(uri)
 
 
 def provenance() -> dict[str, str]:

@@ -15,10 +15,24 @@ PACKAGE = Path(understudy.__file__).parent
 HEAVY = {"hydra", "omegaconf", "mlflow", "optuna", "lightning"}
 
 # part of the package -> prefixes it must not import
-ABOVE = {f"understudy.{part}" for part in ("training", "rna", "config", "run", "tracking", "commands", "cli")}
+PARTS = (
+    "training",
+    "rna",
+    "config",
+    "run",
+    "runs",
+    "follow",
+    "sweep",
+    "tracking",
+    "commands",
+    "listing",
+    "cli",
+)
+ABOVE = {f"understudy.{part}" for part in PARTS}
 FORBIDDEN = {
     "core": HEAVY | ABOVE | {"understudy.cae", "understudy.report"},
-    "training": {"hydra", "omegaconf", "mlflow", "understudy.cae", "understudy.report", "understudy.config"},
+    "training": {"hydra", "omegaconf", "mlflow", "optuna", "understudy.cae", "understudy.rna", "understudy.report",
+                 "understudy.config", "understudy.sweep"},
     "cae": HEAVY | ABOVE,
     "rna": HEAVY | (ABOVE - {"understudy.rna"}) | {"understudy.cae"},
     "report": HEAVY | ABOVE | {"understudy.cae"},
@@ -27,6 +41,8 @@ FORBIDDEN = {
     "run.py": {"hydra", "omegaconf", "mlflow", "lightning", "understudy.cae"},
     "config.py": {"lightning", "mlflow", "torch", "understudy.run", "understudy.cae"},
     "errors.py": {"understudy"},
+    "ranks.py": HEAVY | {"torch"},
+    "sweep": {"lightning", "mlflow", "understudy.cae", "understudy.rna", "understudy.run", "understudy.commands"},
 }  # fmt: skip
 
 
@@ -61,6 +77,7 @@ def test_imports_go_one_way(part: str) -> None:
         ("understudy", ["torch", "numpy", "pyarrow"]),
         ("understudy.cli", ["torch", "numpy", "hydra"]),
         ("understudy.config", ["torch", "lightning", "mlflow"]),
+        ("hydra_plugins.understudy_sweeper", ["optuna", "torch", "mlflow", "matplotlib"]),
         ("understudy.core.surrogate", ["lightning", "hydra", "mlflow", "pandas", "matplotlib"]),
     ],
 )

@@ -29,6 +29,8 @@ class Loader(Protocol):
     """Training batches in an order that depends on seed and epoch only; its state resumes within an epoch."""
 
     epoch: int
+    rank: int  # which of the processes that train together
+    world_size: int
 
     def __len__(self) -> int: ...
 

@@ -160,11 +160,15 @@ class SaveLast(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._signal is not None:
+        stop, due = self._signal is not None, time.monotonic() - self._saved_at > self.every_seconds
+        if trainer.world_size > 1:  # saving needs all processes at once: the first one decides for all
+            decision = torch.tensor([stop, due], dtype=torch.uint8, device=trainer.strategy.root_device)
+            torch.distributed.broadcast(decision, src=0)
+            stop, due = (bool(x) for x in decision.tolist())
+        if stop or due:
             self._save(trainer)
+        if stop:
             raise StoppedByUser("stopped; what was learnt so far is kept")
-        if time.monotonic() - self._saved_at > self.every_seconds:
-            self._save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._save(trainer)

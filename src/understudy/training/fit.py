@@ -20,9 +20,12 @@ from torch import nn
 from understudy.core.files import write_text
 from understudy.core.tasks import ERROR_CEILING, Task
 from understudy.errors import ConfigError, ModelError
+from understudy.progress import Pruned, Watcher
+from understudy.ranks import Followed, rank
 from understudy.training.callbacks import AtomicCheckpointIO, History, KeepBest, OnEpoch, SaveLast, SetEpoch
 from understudy.training.module import SurrogateTraining
 from understudy.training.optimizer import MovingAverage, OptimizerOptions
+from understudy.training.watched import Watched
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ class FitOptions:
     grad_clip: float | None = 1.0
     accelerator: str = "auto"
     devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
     precision: str = "auto"
     max_batches: int | None = None
     weight_decay: float = 0.0
@@ -68,13 +73,32 @@ class FitOptions:
         self.optimizer  # noqa: B018 - its own checks
         if self.ema is not None and not 0 < self.ema < 1:
             raise ConfigError(f"settings.ema is a decay between 0 and 1, not {self.ema}")
-        for key in ("epochs", "batch_size", "lr", "max_minutes", "patience", "grad_clip", "devices"):
+        for key in (
+            "epochs",
+            "batch_size",
+            "lr",
+            "max_minutes",
+            "patience",
+            "grad_clip",
+            "devices",
+            "num_nodes",
+        ):
             value = getattr(self, key)
             if value is not None and not value > 0:
-                where = "trainer" if key == "devices" else "settings"
+                where = "trainer" if key in ("devices", "num_nodes") else "settings"
                 raise ConfigError(f"{where}.{key} must be above 0, not {value}")
         if self.seed < 0:
             raise ConfigError(f"settings.seed must not be negative, not {self.seed}")
+        if self.batch_size % self.world:
+            raise ConfigError(
+                f"settings.batch_size {self.batch_size} is shared by {self.world} processes and must be a "
+                "multiple of their number"
+            )
+
+    @property
+    def world(self) -> int:
+        """Processes that train together; each takes its share of every batch."""
+        return self.devices * self.num_nodes
 
     @property
     def optimizer(self) -> OptimizerOptions:
@@ -108,23 +132,27 @@ def fit(
     on_epoch: OnEpoch = lambda epoch, metrics: None,
     callbacks: Callable[[], list[pl.Callback]] = list,
     resume: bool = False,
+    watcher: Watcher | None = None,
 ) -> FitResult:
     """Train ``model`` in place.
 
     ``folder`` gets ``last.ckpt`` (to resume from) and ``best.ckpt``. With ``resume`` training goes on from
-    ``last.ckpt`` where there is one, to the same weights as if it had never stopped.
+    ``last.ckpt`` where there is one, to the same weights as if it had never stopped. A ``watcher`` hears of every
+    validation and may end the training.
 
     Raises:
+        Followed: this is not the first of the processes that train together.
         StoppedByUser: Ctrl-C or SIGTERM; ``last.ckpt`` holds the state.
+        Pruned: the watcher ended it.
         ModelError: the loss became NaN before there was anything to keep, or the checkpoint does not fit.
     """
     if resume and (finished := _finished(folder, options)) is not None:
+        if options.world > 1 and rank() > 0:
+            raise Followed
         load_weights(model, folder / BEST)
         return finished
     (folder / RESULT).unlink(missing_ok=True)
-    loader = task.loader(
-        table, train, batch_size=options.batch_size, seed=options.seed, max_batches=options.max_batches
-    )
+    loader = _share(task, table, train, options)
     module = SurrogateTraining(
         model,
         task,
@@ -134,26 +162,56 @@ def fit(
         seed=options.seed,
     )
     watch = _Watch(options, folder, on_epoch, task.monitor, task.error_name)
+    watched = Watched(watcher, task.monitor)
     last = folder / LAST
     checkpoint = last if resume and last.exists() else None
     with _quiet():
         # The order matters: last.ckpt must hold what the callbacks before it know of this epoch.
         trainer = _trainer(
-            options, folder, [SetEpoch(loader), *watch.callbacks, *callbacks(), SaveLast(last)]
+            options, folder, [SetEpoch(loader), watched, *watch.callbacks, *callbacks(), SaveLast(last)]
         )
-        try:
-            trainer.fit(module, loader, val_dataloaders=[[0]], ckpt_path=checkpoint, weights_only=True)
-        except RuntimeError as error:
-            if checkpoint and "state_dict" in str(error):
-                raise ModelError(
-                    f"{checkpoint} was made by another network; resume with the settings of that run"
-                ) from error
-            raise
+        _learn(trainer, module, loader, checkpoint)
+    if options.world > 1 and rank() > 0:
+        raise Followed
+    if watched.ended_at is not None:
+        raise Pruned(f"pruned after epoch {watched.ended_at + 1}: others were better there")
     result = watch.result(options)
     load_weights(model, folder / BEST)
     # Not strict JSON: the loss of a training that diverged may be NaN, and only this module reads the file.
     write_text(folder / RESULT, json.dumps({"options": asdict(options), "result": asdict(result)}))
     return result
+
+
+def _share(task: Task, table: Any, train: Sequence[int], options: FitOptions) -> Any:
+    """The batches of this process: all of each, or its share where several processes train together."""
+    loader = task.loader(
+        table,
+        train,
+        batch_size=options.batch_size // options.world,
+        seed=options.seed,
+        max_batches=options.max_batches,
+    )
+    if options.world > 1:
+        loader.rank, loader.world_size = rank(), options.world
+    return loader
+
+
+def _learn(trainer: pl.Trainer, module: pl.LightningModule, loader: Any, checkpoint: Path | None) -> None:
+    """
+    Raises:
+        ModelError: the checkpoint is of another network.
+    """
+    try:
+        trainer.fit(module, loader, val_dataloaders=[[0]], ckpt_path=checkpoint, weights_only=True)
+    except RuntimeError as error:
+        if checkpoint and "state_dict" in str(error):
+            raise ModelError(
+                f"{checkpoint} was made by another network; resume with the settings of that run"
+            ) from error
+        raise
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()  # the next training of this process has other partners
 
 
 class _Watch:
@@ -251,6 +309,9 @@ def _trainer(options: FitOptions, folder: Path, callbacks: list[pl.Callback]) ->
         default_root_dir=folder,
         accelerator=accelerator,
         devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy="ddp" if options.strategy == "auto" and options.world > 1 else options.strategy,
+        use_distributed_sampler=False,  # the loader shares the windows itself
         precision=precision,  # type: ignore[arg-type]
         max_epochs=options.epochs,
         gradient_clip_val=options.grad_clip,
@@ -267,12 +328,14 @@ def _trainer(options: FitOptions, folder: Path, callbacks: list[pl.Callback]) ->
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps Lightning's hardware lines, advertisements and internal deprecations off the terminal."""
-    lightning_log = logging.getLogger("lightning.pytorch")
-    level = lightning_log.level
-    lightning_log.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         try:
             yield
         finally:
-            lightning_log.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

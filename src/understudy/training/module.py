@@ -48,18 +48,31 @@ class SurrogateTraining(pl.LightningModule):
         return configure(self.model, self.optimizer, self.n_steps)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+        # Other processes of the same training have other cases, and other noise.
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step + self.global_rank * 1_000_000_000_039)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         loss = self.task.loss(self.model, batch, epoch=self.current_epoch)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=_n_cases(batch))
+        self.log(
+            "train/loss",
+            loss,
+            on_step=False,
+            on_epoch=True,
+            prog_bar=True,
+            batch_size=_n_cases(batch),
+            sync_dist=True,
+        )
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         # Full precision whatever the training uses: rounding errors grow along a rollout.
-        with torch.autocast(self.device.type, enabled=False):
-            error = self.validate(self.model)
-        self.log(self.task.monitor, error, prog_bar=True, batch_size=1, rank_zero_only=True)
+        error = 0.0
+        if self.trainer.is_global_zero:
+            with torch.autocast(self.device.type, enabled=False):
+                error = self.validate(self.model)
+        # All processes hear the same number, so that they stop and keep checkpoints together.
+        error = self.trainer.strategy.broadcast(error)
+        self.log(self.task.monitor, error, prog_bar=True, batch_size=1)
 
 
 def _n_cases(batch: Any) -> int:
