@@ -28,10 +28,10 @@ from benchmarks.measure import RESULTS, surroundings
 N_FOLDS = 5
 # From scratch a network of this size needs the large steps; what it has learnt already would be lost with them.
 MODES = {
-    "from scratch": [],
-    "head": ["transfer=head", "settings.lr=5e-3"],
-    "full": ["transfer=full", "settings.lr=1e-3"],
-    "gradual": ["transfer=gradual", "settings.lr=1e-3"],
+    "from scratch": ["settings.epochs=12"],
+    "full": ["transfer=full", "settings.lr=1e-3", "settings.epochs=8"],
+    "gradual": ["transfer=gradual", "settings.lr=1e-3", "settings.epochs=8", "settings.unfreeze_epochs=1"],
+    "head": ["transfer=head", "settings.lr=5e-3", "settings.epochs=8"],
 }
 LIBRARY = {
     # Fold 1: fold 0 is one chain of similar sequences, half of the library.
@@ -129,7 +129,6 @@ def folds(work: Work, only: Sequence[str]) -> None:
                 f"dataset.path={work.pk50}",
                 f"settings.nfolds={N_FOLDS}",
                 f"settings.fold={fold}",
-                "settings.epochs=12",
                 "dataset.tree_molecules=null",
                 f"dataset.trees={'true' if mode == 'from scratch' else 'false'}",
                 *start,
