@@ -204,8 +204,9 @@ class MoleculeLoader:
         rng = np.random.default_rng((self.seed, self.epoch))
         cut = self.batching.cut(self.data.inputs.lengths, rng.permutation(self.molecules))
         order = rng.permutation(len(cut))
-        spare = -len(order) % self.world_size  # every rank takes the same number, or one would wait for ever
-        mine = np.concatenate([order, order[:spare]])[self.rank :: self.world_size]
+        # Every rank takes the same number, or one would wait for ever; some batches come twice.
+        each = -(-len(order) // self.world_size)
+        mine = np.resize(order, each * self.world_size)[self.rank :: self.world_size]
         return [cut[k] for k in mine[: len(self)]]
 
     def __iter__(self) -> Iterator[ReactivityBatch]:
