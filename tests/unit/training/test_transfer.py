@@ -113,6 +113,9 @@ def test_layers_near_the_input_learn_more_slowly() -> None:
     groups = parameter_groups(layers_of(network), OptimizerOptions(1.0, weight_decay=0.1, layer_decay=0.5))
     rates = sorted({group["lr"] for group in groups})
     assert rates == [0.125, 0.25, 0.5, 1.0]  # front, two layers, head
+    of = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert of[id(network.net.head.weight)] == 1.0  # type: ignore[union-attr]
+    assert of[id(network.net.embedding.weight)] == 0.125  # type: ignore[union-attr]
     decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
     named = dict(network.named_parameters())
     assert id(named["net.embedding.weight"]) not in decayed
