@@ -12,19 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from understudy.config import Plan
-from understudy.core.nets import BASELINES
 from understudy.progress import Silent
 from understudy.ranks import Followed, helpers, python_module, rank
 
 
 def world(plan: Plan) -> int:
-    """How many processes train the network of this plan; what is fitted in closed form needs one."""
-    return 1 if plan.network in BASELINES else plan.trainer.devices * plan.trainer.num_nodes
+    """How many processes train the network of this plan."""
+    return plan.trainer.devices * plan.trainer.num_nodes
 
 
 def is_follower(plan: Plan) -> bool:
     """Whether another process is the first one of this training."""
-    return plan.trainer.devices * plan.trainer.num_nodes > 1 and rank() > 0
+    return world(plan) > 1 and rank() > 0
 
 
 @contextmanager

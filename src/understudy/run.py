@@ -22,6 +22,7 @@ from understudy.core.study import Parts, Request, Study
 from understudy.follow import followers, is_follower
 from understudy.objective import recorded
 from understudy.progress import Progress, Pruned
+from understudy.ranks import Followed
 from understudy.tracking import NoTracker, Tracker, open_tracker, provenance
 from understudy.training import FitOptions, FitResult, StoppedByUser, fit
 from understudy.training.callbacks import OnBatch, ShowProgress
@@ -108,6 +109,8 @@ def _run(plan: Plan, study: Study, tracker: Tracker, progress: Progress) -> floa
     others: dict[str, nn.Module] = {}
     model = study.closed_form(plan.network)
     if model is not None:
+        if is_follower(plan):
+            raise Followed  # there is nothing to help with
         error = study.task.validation_error(model, parts.table, parts.val)
         result = FitResult(0, error, "fitted in closed form", 0.0)
     else:
@@ -116,7 +119,7 @@ def _run(plan: Plan, study: Study, tracker: Tracker, progress: Progress) -> floa
         result = _train(plan, study, parts, model, tracker, progress)
         if plan.init_from and plan.compare_scratch:
             others["from scratch"] = _from_scratch(plan, study, parts, progress)
-    cost = {"train/seconds": result.seconds, "parameters": sum(p.numel() for p in model.parameters())}
+    cost = {"train/seconds": result.seconds, "parameters": float(sum(p.numel() for p in model.parameters()))}
     if not result.history:
         cost[study.task.monitor] = result.best_error
     tracker.metrics(cost, step=result.best_epoch)
@@ -148,16 +151,9 @@ def _from_scratch(plan: Plan, study: Study, parts: Parts, progress: Progress) ->
     progress.say(f"training {plan.network} again from scratch, to compare")
     torch.manual_seed(plan.settings.seed)
     model = study.build(parts, plan.network, plan.arguments)
-    _fit(
-        replace(plan, init_from=None, watcher=None),
-        study,
-        parts,
-        model,
-        plan.folder / SCRATCH,
-        NoTracker(),
-        progress,
-        [],
-    )
+    alone = replace(plan.trainer, devices=1, num_nodes=1, strategy="auto")  # helpers have left
+    alone_plan = replace(plan, init_from=None, watcher=None, trainer=alone)
+    _fit(alone_plan, study, parts, model, plan.folder / SCRATCH, NoTracker(), progress, [])
     return model
 
 
