@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from understudy.core.workers import n_cores
 from understudy.errors import DataError, did_you_mean
+from understudy.rna.ingest import kernel
 from understudy.rna.ingest.summary import BINS
 from understudy.rna.table import CHEMICALS, Floats
 
@@ -150,7 +151,7 @@ class _Buffers:
     """
 
     def __init__(self) -> None:
-        self.text = np.empty(0, np.uint8)
+        self.text, self.rows = np.empty(0, np.uint8), np.empty(0, kernel.ROW)
         self.hold(BLOCK_BYTES + (1 << 16))
 
     def hold(self, n: int) -> None:
@@ -161,6 +162,13 @@ class _Buffers:
             # A nucleotide is at least a byte of the sequence; pages that are not written cost nothing.
             self.text, self.tokens = text, np.empty(n, np.uint8)
             self.reactivity, self.error = np.empty(n, np.float32), np.empty(n, np.float32)
+
+    def no_rows(self, n: int) -> NDArray[Any]:
+        """At least ``n`` rows, all zero."""
+        if n > len(self.rows):
+            self.rows = np.empty(n, kernel.ROW)
+        self.rows[:] = 0
+        return self.rows
 
 
 def parts(path: Path) -> Iterator[Part]:
@@ -269,13 +277,11 @@ def _after_last_newline(text: NDArray[np.uint8]) -> int:
 
 
 def _part(columns: Columns, block: _Block) -> Part:
-    from understudy.rna.ingest import kernel
-
     data, into = block.text, block.buffers
     tokens, reactivity, error = into.tokens, into.reactivity, into.error
     n, room = -1, len(data) // len(columns.names) + 64
     while n < 0:
-        rows = np.zeros(room, kernel.ROW)
+        rows = into.no_rows(room)
         histogram = np.zeros((len(CHEMICALS), BINS), np.int64)
         n, nucleotides, n_lines = kernel.parse(
             data,
@@ -319,8 +325,6 @@ def _strings(data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[
 
 def _reason(columns: Columns, block: _Block, row: Any) -> str:
     """What is wrong with a row, in words."""
-    from understudy.rna.ingest import kernel
-
     status, detail = int(row["status"]), int(row["detail"])
     line = block.text[row["start"] : row["stop"]].tobytes()
     cells = line.decode("utf-8", errors="replace").rstrip("\r").split(",")
