@@ -35,7 +35,7 @@ POSITIONS = 206
 LENGTHS = {177: 0.9728, 170: 0.0182, 206: 0.003, 155: 0.0027, 115: 0.0033}
 UNMEASURED = len(FLANKS[0]), 41  # at the ends: the flank; tail and barcode
 POOL = 2000  # rows of values that are made; longer files use them again
-MIB, GIB = 2**20, 2**30
+MIB = 2**20
 
 
 def make(path: Path, rows: int, seed: int = 0) -> Path:
@@ -145,7 +145,8 @@ def measure(work: Path, part: int, rows: int, repeats: int) -> Report:
     large = small if rows == part else make(work / "large.csv", rows)
     making = time.perf_counter() - began
     found = child("benchmarks.ingest", "ours", str(large), str(work / "large.parquet"))
-    peak = found["maxrss"] / 1024
+    # KiB; ru_maxrss would count what the parent had
+    peak = found["peak_now"] / MIB
     report.head = [
         "rows",
         "CSV",
@@ -185,7 +186,7 @@ def one(path: Path, out: Path) -> dict[str, Any]:
         return time.perf_counter() - began
 
     found = watched(work)
-    return found | {"peak_now": memory_kib("VmHWM")["VmHWM"]}
+    return found | {"peak_now": memory_kib("VmHWM")["VmHWM"]}  # KiB
 
 
 def main() -> None:

@@ -20,10 +20,12 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
+from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
 from understudy.core.workers import n_cores
 from understudy.errors import DataError, did_you_mean
+from understudy.rna.ingest import kernel
 from understudy.rna.ingest.summary import BINS
 from understudy.rna.table import CHEMICALS, Floats
 
@@ -40,6 +42,11 @@ _NAMES = (
     "signal_to_noise",
     "SN_filter",
 )
+
+# Of the kernel's ROW, what is known of a row beside its texts.
+_KEPT = (
+    "sequence_hash", "at", "length", "measured", "signal_to_noise", "reads", "chemical", "sn_filter",
+)  # fmt: skip
 
 LETTERS = np.full(256, 255, np.uint8)  # token of a byte; T is how DNA spells U
 for _token, _bytes in enumerate((b"Aa", b"Cc", b"Gg", b"UuTt")):
@@ -60,7 +67,7 @@ class Columns:
 class Part:
     """The good rows of a block, and what is wrong with the others.
 
-    ``rows`` are of the kernel's ROW; ``lines`` their line numbers in the file, from 1. ``tokens``,
+    ``rows`` are some fields of the kernel's ROW; ``lines`` their line numbers in the file, from 1. ``tokens``,
     ``reactivity`` and ``error`` are flat, in the order of the rows.
     """
 
@@ -137,30 +144,56 @@ def _positions(path: Path, places: dict[str, int], kind: str) -> list[int]:
     return [found[p] for p in range(1, len(found) + 1)]
 
 
+class _Buffers:
+    """Room for a block and what is read from it, used again and again.
+
+    New room for every block would lie between what is kept of the blocks, and memory would grow with the file.
+    """
+
+    def __init__(self) -> None:
+        self.text, self.rows = np.empty(0, np.uint8), np.empty(0, kernel.ROW)
+        self.hold(BLOCK_BYTES + (1 << 16))
+
+    def hold(self, n: int) -> None:
+        """Room for ``n`` bytes; the text that is there stays."""
+        if n > len(self.text):
+            text = np.empty(n, np.uint8)
+            text[: len(self.text)] = self.text
+            # A nucleotide is at least a byte of the sequence; pages that are not written cost nothing.
+            self.text, self.tokens = text, np.empty(n, np.uint8)
+            self.reactivity, self.error = np.empty(n, np.float32), np.empty(n, np.float32)
+
+    def no_rows(self, n: int) -> NDArray[Any]:
+        """At least ``n`` rows, all zero."""
+        if n > len(self.rows):
+            self.rows = np.empty(n, kernel.ROW)
+        self.rows[:] = 0
+        return self.rows
+
+
 def parts(path: Path) -> Iterator[Part]:
-    """The file, read ahead by threads, in order.
+    """The file, read ahead by threads, in order; the values of a part are there until the next is asked for.
 
     Raises:
         DataError: it cannot be read, a gzip file ends too early, or columns are missing.
     """
-    with _opened(path) as (file, told):
-        blocks = _blocks(path, file, told)
+    jobs = min(n_cores(), _MOST_THREADS)
+    free = [_Buffers() for _ in range(jobs + 2)]  # that are read, one that waits, one that is looked at
+    queue: deque[tuple[Future[Part], _Buffers]] = deque()
+    line = 2
+    with _opened(path) as (file, told), ThreadPoolExecutor(jobs) as pool:
+        blocks = _blocks(path, file, told, free)
         header, first = next(blocks)
         columns = read_columns(path, header)
-        jobs = min(n_cores(), _MOST_THREADS)
-        queue: deque[Future[Part]] = deque()
-        line = 2
-        with ThreadPoolExecutor(jobs) as pool:
-            for block in chain([first], (block for _, block in blocks)):
-                queue.append(pool.submit(_part, columns, block))
-                if len(queue) > jobs:
-                    part = queue.popleft().result()
-                    yield part.from_line(path, line)
-                    line += part.n_lines
-            while queue:
-                part = queue.popleft().result()
+        for block in chain([first], (block for _, block in blocks), [None] * (jobs + 1)):
+            if block is not None:
+                queue.append((pool.submit(_part, columns, block), block.buffers))
+            if queue and (block is None or len(queue) > jobs):
+                future, buffers = queue.popleft()
+                part = future.result()
                 yield part.from_line(path, line)
                 line += part.n_lines
+                free.append(buffers)
 
 
 class _opened:
@@ -190,24 +223,30 @@ class _Block:
     text: NDArray[np.uint8]
     cut: bool
     end: int
+    buffers: _Buffers
 
 
-def _blocks(path: Path, file: BinaryIO, told: Callable[[], int]) -> Iterator[tuple[bytes, _Block]]:
+def _blocks(
+    path: Path, file: BinaryIO, told: Callable[[], int], free: list[_Buffers]
+) -> Iterator[tuple[bytes, _Block]]:
     """The header, and the lines after it block by block; at least one block, which may be empty."""
     header: bytes | None = None
     rest = np.empty(0, np.uint8)
     while True:
-        text = np.empty(len(rest) + BLOCK_BYTES, np.uint8)
-        text[: len(rest)] = rest
-        read = _filled(path, file, text[len(rest) :])
-        text = text[: len(rest) + read]
+        buffers = free.pop()
+        buffers.hold(len(rest) + BLOCK_BYTES)
+        buffers.text[: len(rest)] = rest
+        read = _filled(path, file, buffers.text[len(rest) : len(rest) + BLOCK_BYTES])
+        text = buffers.text[: len(rest) + read]
         cut = _after_last_newline(text) if read else len(text)
         rest, text = text[cut:].copy(), text[:cut]
         if header is None and (len(text) or not read):
             stop = int(np.argmax(text == _NEWLINE)) + 1 if (text == _NEWLINE).any() else len(text)
             header, text = text[:stop].tobytes(), text[stop:]
         if header is not None:
-            yield header, _Block(text, not read and len(text) > 0, told())
+            yield header, _Block(text, not read and len(text) > 0, told(), buffers)
+        else:
+            free.append(buffers)
         if not read:
             return
 
@@ -238,15 +277,11 @@ def _after_last_newline(text: NDArray[np.uint8]) -> int:
 
 
 def _part(columns: Columns, block: _Block) -> Part:
-    from understudy.rna.ingest import kernel
-
-    data = block.text
-    # A nucleotide is at least a byte of the sequence; pages that are not written cost nothing.
-    tokens = np.empty(len(data), np.uint8)
-    reactivity, error = np.empty(len(data), np.float32), np.empty(len(data), np.float32)
+    data, into = block.text, block.buffers
+    tokens, reactivity, error = into.tokens, into.reactivity, into.error
     n, room = -1, len(data) // len(columns.names) + 64
     while n < 0:
-        rows = np.zeros(room, kernel.ROW)
+        rows = into.no_rows(room)
         histogram = np.zeros((len(CHEMICALS), BINS), np.int64)
         n, nucleotides, n_lines = kernel.parse(
             data,
@@ -265,8 +300,8 @@ def _part(columns: Columns, block: _Block) -> Part:
     wrong = rows[rows["status"] != kernel.GOOD]
     rows = rows[rows["status"] == kernel.GOOD]
     return Part(
-        rows,
-        rows["line"],
+        repack_fields(rows[list(_KEPT)]),
+        rows["line"].copy(),
         _strings(data, rows["id_start"], rows["id_stop"]),
         _strings(data, rows["dataset_start"], rows["dataset_stop"]).dictionary_encode(),
         tokens[:nucleotides],
@@ -290,8 +325,6 @@ def _strings(data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[
 
 def _reason(columns: Columns, block: _Block, row: Any) -> str:
     """What is wrong with a row, in words."""
-    from understudy.rna.ingest import kernel
-
     status, detail = int(row["status"]), int(row["detail"])
     line = block.text[row["start"] : row["stop"]].tobytes()
     cells = line.decode("utf-8", errors="replace").rstrip("\r").split(",")
