@@ -83,7 +83,35 @@ class Work:
         return path
 
     @property
-    def library(work: Work, only: Sequence[str]) -> None:
+    def library(self) -> Path:
+        return self.data("15k", ["train_data.csv.gz"])
+
+    @property
+    def pk50(self) -> Path:
+        return self.data("pk50", ["PK50_2A3.csv.gz", "PK50_DMS.csv.gz"])
+
+    def train(self, name: str, *overrides: str) -> dict[str, Any]:
+        """``metrics.json`` of the run called ``name``, with the facts of its training."""
+        run = self.folder / name.replace(" ", "_").replace(",", "")
+        if not (run / "metrics.json").exists():
+            given = [*overrides, f"hydra.run.dir={run}", "tracking=none"]
+            if (run / ".hydra" / "overrides.yaml").exists():
+                given = [f"resume={run}"]
+            self.understudy("train", *given)
+        return self.found(name)
+
+    def found(self, name: str) -> dict[str, Any]:
+        """The same of a run that is there."""
+        run = self.folder / name.replace(" ", "_").replace(",", "")
+        metrics: dict[str, Any] = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        description = json.loads((run / "bundle" / "bundle.json").read_text(encoding="utf-8"))
+        return metrics | {"facts": description["facts"]}
+
+    def has(self, name: str) -> bool:
+        return (self.folder / name.replace(" ", "_").replace(",", "") / "metrics.json").exists()
+
+
+def library(work: Work, only: Sequence[str]) -> None:
     for name, overrides in LIBRARY.items():
         if only and name not in only:
             continue
@@ -217,6 +245,7 @@ def _training(run: dict[str, Any]) -> str:
 
 SECTIONS: dict[str, Callable[[Work, Sequence[str]], None]] = {
     "library": library,
+    "trees": trees,
     "folds": folds,
     "page": page,
 }
