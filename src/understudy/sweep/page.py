@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import jinja2
 
 from understudy.core.files import write_text
 from understudy.report.charts import Chart
 from understudy.report.numbers import listing, number, seconds
 from understudy.report.svg import Svgs
+from understudy.report.template import render_page
 from understudy.sweep.charts import (
     history_chart,
     importance_chart,
@@ -79,19 +76,7 @@ def write_sweep_page(path: Path, study: optuna.Study, wanted: Wanted) -> None:
 
 def render(study: optuna.Study, wanted: Wanted, folder: Path) -> str:
     """The page as text; links lead from ``folder`` to the folders of the runs."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = resources.files("understudy.sweep").joinpath("sweep.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(template).render(**_content(study, wanted, folder), style=_style())
-
-
-def _style() -> str:
-    """The look of the report of a run, so that the two pages are of one kind."""
-    report = resources.files("understudy.report").joinpath("report.html.j2").read_text(encoding="utf-8")
-    found = re.search(r"<style>(.*?)</style>", report, re.S)
-    assert found is not None
-    return found[1]
+    return render_page("understudy.sweep", "sweep.html.j2", _content(study, wanted, folder))
 
 
 def _content(study: optuna.Study, wanted: Wanted, folder: Path) -> dict[str, Any]:
