@@ -238,8 +238,15 @@ def all_keys() -> list[str]:
     """Every key of the typed half of the configuration, with the common ones of the open families."""
     typed = {"settings": Settings, "trainer": Trainer, "tracking": Tracking, "report": Report}
     keys = [f"{name}.{leaf.name}" for name, group in typed.items() for leaf in fields(group)]
-    with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-        for model in ("dot", "bt", "dol", "don", "lstm"):
-            node = hydra_compose(CONFIG_NAME, overrides=[f"model={model}", "dataset=csv"])
-            keys += [f"{g}.{k}" for g in ("model", "dataset") for k in node[g]]
-    return sorted({*keys, "resume", *GROUPS})
+    running = (
+        GlobalHydra.instance().hydra
+    )  # a sweep explains mistakes while Hydra runs: it goes on afterwards
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+            for model in ("dot", "bt", "dol", "don", "lstm"):
+                node = hydra_compose(CONFIG_NAME, overrides=[f"model={model}", "dataset=csv"])
+                keys += [f"{g}.{k}" for g in ("model", "dataset") for k in node[g]]
+    finally:
+        GlobalHydra.instance().hydra = running
+    return sorted({*keys, "resume", "init_from", "transfer", "compare_scratch", *GROUPS})
