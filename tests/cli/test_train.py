@@ -179,7 +179,7 @@ def test_several_runs_with_multirun(run: Run, tmp_path: Path) -> None:
     )
     assert done.status == 0, done.err
     (sweep,) = (tmp_path / "runs").iterdir()
-    assert sorted(p.name for p in sweep.iterdir() if p.is_dir()) == ["0-arx", "1-persistence"]
+    assert sorted(p.name for p in sweep.iterdir() if p.is_dir()) == ["0-arx", "1-persistence", "experiment"]
 
 
 def program(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
