@@ -6,7 +6,7 @@ the competition, the same weights: in full precision the losses of both must agr
 epoch cost beside its training, and which share of the machine's rate of multiplying matrices training reaches.
 
     python -m benchmarks.rna_speed                    two minutes on two cores
-    python -m benchmarks.rna_speed --molecules 800000 batches of the whole competition: 4 GiB of memory
+    python -m benchmarks.rna_speed --molecules 800000 batches of the whole competition
 """
 
 from __future__ import annotations
