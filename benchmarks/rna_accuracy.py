@@ -199,10 +199,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 HEAD = ["method", "both", "2A3", "DMS", "training"]
 GOALS = {
-    "library": "The goal is 5 % below boosted trees with pairing on the same molecules. A row that is missing here "
-    "(`starter`; `ribo` with the background left) was not run. Taking the background away helped the trees with DMS "
-    "and harmed them with 2A3. Whether the network carries more of the library over, because it can tell from the "
-    "constant flanks where in the molecule it is, is a guess that nothing here proves.",
+    "library": "The goal is 5 % below boosted trees with pairing on the same molecules. A row that is missing "
+    "here (`starter`; `ribo` with the background left) was not run. Taking the background away helped the trees "
+    "with DMS and harmed them with 2A3. Whether the network carries more of the library over, because it can tell "
+    "from the constant flanks where in the molecule it is, is a guess that nothing here proves.",
     "folds": "The goal is 0.122 with transfer. Fine-tuning took 8 epochs, from scratch 12. A mode or fold that is "
     "missing here was not run.",
 }
