@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 
 from understudy.core.cases import Case, CaseTable, table_from_cases
 from understudy.core.nets import Sizes, TokenSizes
@@ -21,6 +25,21 @@ class Done(NamedTuple):
 
 
 Run = Callable[..., Done]
+
+
+@contextmanager
+def own_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test in a folder of its own; the log files that Hydra opens are closed again."""
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    for handler in [h for h in root.handlers if h not in before]:
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(level)
+
 
 # Arguments that keep every network small; a new network needs a line here to be covered by the contracts.
 SMALL_NETS: dict[str, dict[str, int | float]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from helpers import Done, Run
+from helpers import Done, Run, own_folder
 from sweep import toy
 from understudy import cli
 from understudy.sweep.storage import open_storage
@@ -23,16 +22,8 @@ QUIET = ("tracking=none", "settings.epochs=2")
 
 @pytest.fixture(autouse=True)
 def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every test in a folder of its own; the log files that Hydra opens are closed again."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    for handler in [h for h in root.handlers if h not in before]:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
+    with own_folder(tmp_path, monkeypatch):
+        yield
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from understudy.cae.given import given_cases
 from understudy.cae.study import table_lines
 from understudy.core.evaluate import evaluate as evaluate_model
 from understudy.core.facts import RunFacts
 from understudy.core.surrogate import load
-from understudy.errors import DataError
 from understudy.progress import Progress
 from understudy.report import write_report
 
@@ -28,20 +28,7 @@ def evaluate(domain: CAE, run: str, source: str, options: Mapping[str, Any], pro
         DataError: a case does not fit the model.
     """
     surrogate, path = load(run), Path(source)
-    if not path.exists():
-        raise DataError(f"{path}: no such folder or file")
-    with progress.bar("reading the cases") as on_progress:
-        loaded = domain.read_like(
-            path,
-            surrogate.spec,
-            n_measured=None,
-            on_progress=on_progress,
-            on_bad_case="skip" if options.get("skip_bad") else "error",
-        )
-    for line in loaded.skipped:
-        progress.say(f"left out: {line}")
-    table = loaded.table
-    surrogate.task.check(table)
+    table = given_cases(domain, surrogate, path, options, progress, n_measured=None)
     everything = list(range(len(table)))
     bundle = surrogate.bundle
     with progress.bar("rolling out the cases") as on_progress:

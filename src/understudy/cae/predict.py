@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from understudy.cae.given import given_cases
 from understudy.core.cases import Case, table_from_cases
 from understudy.core.parquet import write_parquet
 from understudy.core.spec import DataSpec
 from understudy.core.surrogate import load
-from understudy.errors import ConfigError, DataError
+from understudy.errors import ConfigError
 from understudy.progress import Progress
 
 if TYPE_CHECKING:
@@ -33,21 +34,7 @@ def predict(domain: CAE, paths: Sequence[str], options: Mapping[str, Any], progr
     if "out" not in options:
         raise ConfigError("predict needs --out: a folder for CSV files, or FILE.parquet")
     surrogate = load(paths[0])
-    source = Path(paths[1])
-    if not source.exists():
-        raise DataError(f"{source}: no such folder or file")
-    with progress.bar("reading the cases") as on_progress:
-        loaded = domain.read_like(
-            source,
-            surrogate.spec,
-            n_measured=surrogate.in_len,
-            on_progress=on_progress,
-            on_bad_case="skip" if options.get("skip_bad") else "error",
-        )
-    for line in loaded.skipped:
-        progress.say(f"left out: {line}")
-    table = loaded.table
-    surrogate.task.check(table)
+    table = given_cases(domain, surrogate, Path(paths[1]), options, progress, n_measured=surrogate.in_len)
     with progress.bar("predicting") as on_progress:
         predictions = surrogate.task.free_run(surrogate.bundle.model, table, range(len(table)), on_progress)
     spec = surrogate.spec

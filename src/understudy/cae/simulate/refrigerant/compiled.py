@@ -1,38 +1,20 @@
-"""Numba with a cache that knows all of this package.
-
-Numba's own cache does not notice when a function that was inlined from another file has changed. Here the folder of
-the cache is named after the sources of the whole package, so that no change and no upgrade meets old code.
-"""
+"""The functions of this package are compiled, which takes about 20 s, and kept from process to process."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
-
-from understudy.core.files import user_cache
+from understudy.compiled import cache_folder, njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """``numba.njit`` for the functions of this package, kept from process to process."""
-    folder = _folder()
-    options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "nsz"}}
-    if folder is None:
-        return numba.njit(**options)(function)
-    settings = cast(Any, numba.config)
-    before, settings.CACHE_DIR = settings.CACHE_DIR, folder
-    try:
-        return numba.njit(cache=True, **options)(function)
-    finally:
-        settings.CACHE_DIR = before
+    """``numba.njit`` for the functions of this package."""
+    return cast(F, njit(function, _folder(), error_model="numpy", fastmath={"contract", "nsz"}))
 
 
 def is_compiled() -> bool:
@@ -43,15 +25,4 @@ def is_compiled() -> bool:
 
 @cache
 def _folder() -> str | None:
-    """None where nothing can be written: then every process compiles anew, in about 20 s."""
-    sources = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        sources.update(file.read_bytes())
-    folder = user_cache() / "compiled" / sources.hexdigest()[:16]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError:
-        return None
-    return os.fspath(folder)
+    return cache_folder(sorted(Path(__file__).parent.glob("*.py")))
