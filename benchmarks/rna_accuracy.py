@@ -45,7 +45,7 @@ MODES = {
 }
 LIBRARY = {
     # Fold 1: fold 0 is one chain of similar sequences, half of the library.
-    "ribo": ["experiment=ribonanza", "dataset.background=paired", "settings.fold=1"],
+    "ribo": ["experiment=ribonanza", "dataset.background=DMS", "settings.fold=1"],
     "ribo, background left": ["experiment=ribonanza", "settings.fold=1"],
     "starter": [
         "experiment=ribonanza_starter",
@@ -135,7 +135,7 @@ def trees(work: Work, only: Sequence[str]) -> None:
     pairs, test_pairs = (
         pairing_of([m.sequence(i) for i in range(len(m))], folder=folder) for m in (learnt, tested)
     )
-    clean = fit_background(learnt, index, pairs).without(learnt)
+    clean = fit_background(learnt, index, pairs, ["DMS"]).without(learnt)
     everything = np.arange(len(tested))
     pairing = pairing_of_rows(test_pairs, tested, everything)
     for name, molecules in (("as measured", learnt), ("background taken away", clean)):

@@ -30,7 +30,7 @@ JOB = (
     "report.jobs=1", "model=lstm", "model.dim=32",
 )  # fmt: skip
 LR = "settings.lr=tag(log,interval(1e-4,1e-1))"
-PRUNED = ("settings.epochs=12", "model.dim=interval(4,32)", "hydra.sweeper.n_trials=16")
+PRUNED = ("settings.epochs=16", "model.dim=interval(4,32)", "hydra.sweeper.n_trials=20")
 
 
 def sweep(folder: Path, *overrides: str, toy: bool = False) -> float:

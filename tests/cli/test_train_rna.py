@@ -109,7 +109,7 @@ def test_transfer_with_the_same_training_from_scratch_beside_it(run: Run, tmp_pa
     [
         (["dataset.pairing=viena"], "did you mean 'vienna'"),
         (["settings.fold=7"], "settings.fold"),
-        (["dataset.background=paired"], "needs base-pairing probabilities"),
+        (["dataset.background=both"], "needs base-pairing probabilities"),
         (["model=dot"], "choose one of starter, ribo"),
         (["transfer=all", "init_from=x"], "transfer 'all'"),
         (["init_from=nowhere"], "no such run or bundle"),

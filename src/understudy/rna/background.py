@@ -2,11 +2,13 @@
 
 A chemical does not reach a nucleotide that is paired all the time. What a library reports there is its background:
 mutations of the untreated control that were not subtracted well. It differs between libraries, so a network that
-has learnt it carries it to where it is not. Axes: M molecules, N nucleotides, 2 chemicals.
+has learnt it carries it to where it is not. It also differs along a molecule: reading starts at the 3' end, and the
+hairpin there shows more of it than the middle. Axes: M molecules, N nucleotides, Z zones, 2 chemicals.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,16 +20,18 @@ from understudy.rna.pairing import Pairs
 from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
 
 CERTAIN = 0.95  # of being paired, from where on a nucleotide shows the background
+USUAL = 0.02  # what paired nucleotides show where the control is good: helices breathe, and that is signal
+ZONE = 10  # nucleotides, counted from the 3' end, that share a level
 _FEWEST = 200  # nucleotides that make a median worth believing
 _LARGEST = 0.5  # of the scale; beyond it the data are not background plus signal
 
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """Of one library: ``level`` (4, 2) by nucleotide and chemical, ``scale`` (2,) by chemical.
+    """Of one library: ``level`` (Z, 4, 2) by zone, nucleotide and chemical, ``scale`` (2,) by chemical.
 
     What is left is ``(reactivity - level) · scale``; the scale keeps the 90th percentile where it was, which is how
-    reactivities of this field are normalised.
+    reactivities of this field are normalised. The last zone reaches to the 5' end.
     """
 
     level: NDArray[np.float32]
@@ -35,22 +39,31 @@ class Background:
 
     def without(self, molecules: Molecules) -> Molecules:
         """A copy of the molecules with the background taken from their reactivities, and errors scaled alike."""
-        reactivity = (molecules.reactivity - self.level[molecules.tokens]) * self.scale
+        everything = np.arange(len(molecules))
+        level = self.level[_zones(molecules, everything, len(self.level)), molecules.tokens]
+        reactivity = (molecules.reactivity - level) * self.scale
         return replace(molecules, reactivity=reactivity, error=molecules.error * self.scale)
 
     def lines(self) -> str:
-        """The levels for a person: ``DMS A 0.22 C 0.16 …``."""
+        """The levels for a person, lowest and highest zone: ``DMS A 0.18-0.24 C 0.12-0.27 …``."""
+        low, high = self.level.min(axis=0), self.level.max(axis=0)
         return "; ".join(
-            f"{chemical} " + " ".join(f"{n} {self.level[i, k]:.2f}" for i, n in enumerate(ALPHABET))
+            f"{chemical} " + " ".join(f"{n} {low[i, k]:.2f}-{high[i, k]:.2f}" for i, n in enumerate(ALPHABET))
             for k, chemical in enumerate(CHEMICALS)
+            if high[:, k].any()
         )
 
 
-def fit_background(molecules: Molecules, index: Integers, pairs: Pairs) -> Background:
+def fit_background(
+    molecules: Molecules, index: Integers, pairs: Pairs, chemicals: Sequence[str] = CHEMICALS
+) -> Background:
     """The background of the molecules ``index``, those that pass the filter; ``pairs`` of all ``molecules``.
 
-    The level of a nucleotide is the median of those that pair with a probability of at least :data:`CERTAIN`, and
-    never below zero.
+    The level of a nucleotide is the median of those that pair with a probability of at least :data:`CERTAIN`, less
+    the :data:`USUAL`, and never below zero; a zone with too few of them takes that of the whole molecule.
+
+    Args:
+        chemicals: those whose control was poor; the others are left as they are.
 
     Raises:
         DataError: too few paired nucleotides to tell, or levels that cannot be background.
@@ -59,20 +72,33 @@ def fit_background(molecules: Molecules, index: Integers, pairs: Pairs) -> Backg
     counted = counted_rows(molecules, index)
     values, tokens = molecules.reactivity[rows[counted]], molecules.tokens[rows[counted]]
     paired = pairing_of_rows(pairs, molecules, index)[counted, 0] >= CERTAIN
-    level = np.zeros((len(ALPHABET), len(CHEMICALS)), np.float32)
+    zones = _zones(molecules, index)[counted]
+    level = np.zeros((int(zones.max(initial=0)) + 1, len(ALPHABET), len(CHEMICALS)), np.float32)
     for token, letter in enumerate(ALPHABET):
         here = paired & (tokens == token)
         if here.sum() < _FEWEST:
             raise DataError(
-                f"dataset.background=paired: only {here.sum()} certainly paired {letter} in the training "
+                f"dataset.background: only {here.sum()} certainly paired {letter} in the training "
                 f"molecules, {_FEWEST} are needed; use dataset.background=none"
             )
-        level[token] = np.maximum(np.median(values[here], axis=0), 0)
+        level[:, token] = np.median(values[here], axis=0)
+        for zone, n in enumerate(np.bincount(zones[here])):
+            if n >= _FEWEST:
+                level[zone, token] = np.median(values[here & (zones == zone)], axis=0)
+    level = np.maximum(level - USUAL, 0)
+    level[..., [chemical not in chemicals for chemical in CHEMICALS]] = 0
     if level.max() > _LARGEST:
         raise DataError(
-            f"dataset.background=paired: paired nucleotides react as much as {level.max():.2f}: "
-            "this is no background"
+            f"dataset.background: paired nucleotides react as much as {level.max():.2f}: this is no background"
         )
     before = np.quantile(values, 0.9, axis=0)
-    after = np.quantile(values - level[tokens], 0.9, axis=0)
+    after = np.quantile(values - level[zones, tokens], 0.9, axis=0)
     return Background(level, (before / after).astype(np.float32))
+
+
+def _zones(molecules: Molecules, index: Integers, n: int | None = None) -> NDArray[np.int64]:
+    """(N,) the zone of each nucleotide of the molecules ``index``; ``n`` of them at most."""
+    lengths = molecules.lengths[index]
+    ends = np.repeat(np.cumsum(lengths), lengths)
+    zones: NDArray[np.int64] = (ends - 1 - np.arange(len(ends))) // ZONE
+    return zones if n is None else np.minimum(zones, n - 1)

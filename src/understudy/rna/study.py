@@ -41,7 +41,7 @@ from understudy.rna.trees import TreeSettings
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
-CHOICES = {"pairing": ("auto", "vienna", "none"), "background": ("none", "paired")}
+CHOICES = {"pairing": ("auto", "vienna", "none"), "background": ("none", *CHEMICALS, "both")}
 MEDIANS = "medians.json"
 _DEBUG_MOLECULES = 200
 
@@ -143,11 +143,13 @@ class ReactivityStudy:
 
     def _learnt(self, table: Probed, train: Ints, notes: list[str]) -> Probed:
         """The molecules as they are learnt from."""
-        if self._probing.background == "none":
+        wanted = self._probing.background
+        if wanted == "none":
             return table
         if table.pairs is None:
-            raise DataError("dataset.background=paired needs base-pairing probabilities")
-        background = fit_background(table.molecules, train, table.pairs)
+            raise DataError(f"dataset.background={wanted} needs base-pairing probabilities")
+        chemicals = CHEMICALS if wanted == "both" else (wanted,)
+        background = fit_background(table.molecules, train, table.pairs, chemicals)
         notes.append(f"background taken from the training reactivities: {background.lines()}")
         return Probed(background.without(table.molecules), table.pairs)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from understudy.errors import DataError
-from understudy.rna.background import fit_background
+from understudy.rna.background import USUAL, fit_background
 from understudy.rna.molecules import Molecules
 from understudy.rna.pairing import Pairs
 
@@ -16,12 +16,12 @@ LEVEL = np.array([[0.0, 0.2], [0.05, 0.15], [0.1, 0.1], [0.0, 0.05]], np.float32
 
 
 def library(n: int = 60, length: int = 60) -> tuple[Molecules, Pairs]:
-    """Molecules whose first half pairs with the second, but for a loop; paired nucleotides do not react."""
+    """Molecules whose first half pairs with the second, but for a loop; paired nucleotides react the usual little."""
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, n * length).astype(np.uint8)
     place = np.tile(np.arange(length), n)
     paired = (place < 20) | (place >= 40)
-    true = np.where(paired, 0.0, 0.8)[:, None] + 0.02 * rng.normal(size=(n * length, 2))
+    true = np.where(paired, USUAL, 0.8)[:, None] + 0.02 * rng.normal(size=(n * length, 2))
     molecules = Molecules(
         ids=tuple(f"m{i}" for i in range(n)),
         offsets=np.arange(n + 1) * length,
@@ -44,10 +44,10 @@ def library(n: int = 60, length: int = 60) -> tuple[Molecules, Pairs]:
 def test_the_background_is_found_by_letter_and_chemical_and_taken_away() -> None:
     molecules, pairs = library()
     background = fit_background(molecules, np.arange(60), pairs)
-    np.testing.assert_allclose(background.level, LEVEL, atol=0.01)
+    np.testing.assert_allclose(background.level, np.broadcast_to(LEVEL, (6, 4, 2)), atol=0.02)
     clean = background.without(molecules)
     paired = pairs.per_nucleotide(0, 60)[:, 0] > 0.5
-    assert abs(np.median(clean.reactivity[:60][paired])) < 0.01
+    assert abs(np.median(clean.reactivity[:60][paired]) - USUAL) < 0.02
     before, after = (np.quantile(m.reactivity, 0.9, axis=0) for m in (molecules, clean))
     np.testing.assert_allclose(after, before, rtol=1e-3)  # the normalisation of the field stays
     np.testing.assert_allclose(clean.error, 0.1 * background.scale + 0 * clean.error, rtol=1e-6)
@@ -61,7 +61,7 @@ def test_only_training_molecules_that_pass_the_filter_are_looked_at() -> None:
     values[40 * 60 :] += 7.0
     passed[40:60] = False
     background = fit_background(replace(molecules, reactivity=values, sn_filter=passed), np.arange(60), pairs)
-    np.testing.assert_allclose(background.level, LEVEL, atol=0.02)
+    np.testing.assert_allclose(background.level, np.broadcast_to(LEVEL, (6, 4, 2)), atol=0.02)
 
 
 def test_what_cannot_be_background_is_refused() -> None:
@@ -70,3 +70,26 @@ def test_what_cannot_be_background_is_refused() -> None:
         fit_background(molecules, np.arange(2), pairs)
     with pytest.raises(DataError, match="no background"):
         fit_background(replace(molecules, reactivity=molecules.reactivity + 1), np.arange(60), pairs)
+
+
+def test_the_background_may_differ_along_the_molecule() -> None:
+    molecules, pairs = library(150)
+    values = molecules.reactivity.copy()
+    near = np.tile(np.arange(60) >= 50, 150)  # the zone at the 3' end
+    values[near] += 0.1
+    background = fit_background(replace(molecules, reactivity=values), np.arange(150), pairs)
+    np.testing.assert_allclose(background.level[0], LEVEL + 0.1, atol=0.02)
+    np.testing.assert_allclose(background.level[-1], LEVEL, atol=0.02)
+    clean = background.without(replace(molecules, reactivity=values))
+    paired = np.tile(pairs.per_nucleotide(0, 60)[:, 0] > 0.5, 150)
+    for part in (near & paired, ~near & paired):
+        assert abs(np.median(clean.reactivity[part]) - USUAL) < 0.02
+
+
+def test_a_chemical_with_a_good_control_is_left_alone() -> None:
+    molecules, pairs = library()
+    background = fit_background(molecules, np.arange(60), pairs, ["DMS"])
+    clean = background.without(molecules)
+    np.testing.assert_array_equal(clean.reactivity[:, 0], molecules.reactivity[:, 0])
+    assert (clean.reactivity[:, 1] != molecules.reactivity[:, 1]).any()
+    assert background.lines().startswith("DMS")
