@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ PRUNED = ("settings.epochs=16", "model.dim=interval(4,32)", "hydra.sweeper.n_tri
 
 def sweep(folder: Path, *overrides: str, toy: bool = False) -> float:
     """Run a sweep in ``folder``; wall seconds."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     program = [str(ROOT / "tests" / "sweep" / "toy.py")] if toy else ["-m", "understudy", "train"]
     began = time.perf_counter()
     done = subprocess.run(
@@ -58,8 +59,16 @@ def study(folder: Path) -> optuna.Study:
 
 
 def two_processes(place: Path, repeats: int, trials: int, epochs: int) -> list[str]:
-    """The same trials on one and on two processes, one after the other, several times."""
-    times: dict[int, list[float]] = {1: [], 2: []}
+    """The same trials on one process, by two of a launcher, and by the command given twice; in turns."""
+    ways = {
+        "one process": (1, ()),
+        "two processes of `hydra/launcher=joblib`": (
+            1,
+            ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+        ),
+        "the same command, started twice, on one study": (2, ()),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
     command = (
         *JOB,
         LR,
@@ -68,18 +77,29 @@ def two_processes(place: Path, repeats: int, trials: int, epochs: int) -> list[s
         "hydra/sweeper/sampler=random",
     )
     for i in range(repeats):
-        for n in (1, 2):
-            more = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2") if n == 2 else ()
-            times[n].append(sweep(place / f"{n}-{i}", *command, *more))
-            shutil.rmtree(place / f"{n}-{i}")
-            print(f"{n} process(es): {times[n][-1]:.1f} s", flush=True)
-    ratios = [b / a for a, b in zip(times[1], times[2], strict=True)]
-    ratio = statistics.median(ratios)
-    each = ", ".join(f"{r:.2f}" for r in ratios)
-    return [
-        f"| {trials} trials of a tiny training on two processes | {min(times[2]):.0f} s against "
-        f"{min(times[1]):.0f} s | {ratio:.2f} (each: {each}) | below 0.65 | {'yes' if ratio < 0.65 else '**no**'} |"
-    ]
+        for k, (name, (commands, more)) in enumerate(ways.items()):
+            folder = place / f"{k}-{i}"
+            begin = time.perf_counter()
+            with ThreadPoolExecutor(commands) as pool:
+                list(pool.map(lambda _, f=folder, m=more: sweep(f, *command, *m), range(commands)))
+            times[name].append(time.perf_counter() - begin)
+            done = sum(t.state == optuna.trial.TrialState.COMPLETE for t in study(folder).get_trials())
+            if done != trials:
+                raise RuntimeError(f"{name}: {done} trials instead of {trials}")
+            shutil.rmtree(folder)
+            print(f"{name}: {times[name][-1]:.1f} s", flush=True)
+    alone, *others = times
+    rows = []
+    for name in others:
+        ratios = [b / a for a, b in zip(times[alone], times[name], strict=True)]
+        ratio = statistics.median(ratios)
+        each = ", ".join(f"{r:.2f}" for r in ratios)
+        rows.append(
+            f"| {trials} trials of a tiny training: {name} | {statistics.median(times[name]):.0f} s against "
+            f"{statistics.median(times[alone]):.0f} s | {ratio:.2f} (each: {each}) "
+            f"| below 0.65 | {'yes' if ratio < 0.65 else '**no**'} |"
+        )
+    return rows
 
 
 def overhead(place: Path, trials: int) -> list[str]:

@@ -66,7 +66,7 @@ class MoleculeWriter:
                 writer.write(part)
 
     A block that raises leaves what stood at ``path``. After it, ``fingerprint`` is that of everything written.
-    Compression has a thread of its own, so that the next part is made meanwhile.
+    Compressing and hashing have a thread each, so that the next part is made meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
@@ -84,17 +84,21 @@ class MoleculeWriter:
             temporary, SCHEMA, compression="zstd", use_dictionary=few, write_statistics=few
         )
         self._stack.enter_context(self._writer)
-        self._pool = self._stack.enter_context(ThreadPoolExecutor(1))
+        # One thread each: what is written, and what is hashed, must stay in order.
+        self._compress, self._hash = (self._stack.enter_context(ThreadPoolExecutor(1)) for _ in range(2))
         return self
 
     def write(self, molecules: Molecules) -> None:
         """Molecules that follow those before, in row groups of their own."""
         for first in range(0, len(molecules), _ROWS_A_GROUP):
             last = min(first + _ROWS_A_GROUP, len(molecules))
-            self._queue.append(self._pool.submit(self._writer.write_table, _rows(molecules, first, last)))
-            self._digest.update(molecules, first, last)
-            if len(self._queue) > _AHEAD:
+            self._queue.append(self._compress.submit(self._put, molecules, first, last))
+            self._queue.append(self._hash.submit(self._digest.update, molecules, first, last))
+            while len(self._queue) > 2 * _AHEAD:
                 self._queue.popleft().result()
+
+    def _put(self, molecules: Molecules, first: int, last: int) -> None:
+        self._writer.write_table(_rows(molecules, first, last))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

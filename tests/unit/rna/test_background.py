@@ -16,7 +16,7 @@ LEVEL = np.array([[0.0, 0.2], [0.05, 0.15], [0.1, 0.1], [0.0, 0.05]], np.float32
 
 
 def library(n: int = 60, length: int = 60) -> tuple[Molecules, Pairs]:
-    """Molecules whose first half pairs with the second, but for a loop; paired nucleotides react the usual little."""
+    """Molecules whose first half pairs with the second, but for a loop; what is paired reacts the usual little."""
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, n * length).astype(np.uint8)
     place = np.tile(np.arange(length), n)
