@@ -100,7 +100,7 @@ def _content(study: optuna.Study, wanted: Wanted, folder: Path) -> dict[str, Any
         "tiles": _tiles(trials, best, wanted),
         "best": best,
         "best_params": [(k.lstrip("+"), _shown(v)) for k, v in best.params.items()] if best else [],
-        "best_values": list(zip(wanted.names, map(number, best.values), strict=True)) if best else [],
+        "best_values": list(zip(wanted.names, map(_value, best.values), strict=True)) if best else [],
         "front": wanted.best if len(wanted.names) > 1 else (),
         "rerun": wanted.rerun,
         "charts": [c for c in charts if c is not None],
@@ -132,7 +132,7 @@ def _row(trial: FrozenTrial, keys: Sequence[str], wanted: Wanted, folder: Path) 
     page = Path(where) / "report.html"
     target = page if where and page.exists() else Path(where)
     link = quote(os.path.relpath(target, folder.resolve())) if where and target.exists() else ""
-    values = [number(v) for v in trial.values] if trial.values and not pruned else [""] * len(wanted.names)
+    values = [_value(v) for v in trial.values] if trial.values and not pruned else [""] * len(wanted.names)
     state = "died" if DIED in trial.user_attrs else STATES[trial.state.name]
     return Row(
         trial.number,
@@ -199,3 +199,8 @@ def _tiles(
     if epochs:
         tiles.append(("Epochs", str(epochs), "reported by all trials together"))
     return tiles
+
+
+def _value(value: float) -> str:
+    """Of an objective; counts, such as parameters, stay whole."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else number(value)
