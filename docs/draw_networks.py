@@ -95,6 +95,25 @@ def baselines() -> None:
     card.save("arx")
 
 
+def state() -> None:
+    """``ssm``, ``gru``, ``subnet``: the encoder once, then controls alone."""
+    card = Card(206)
+    spans = card.chain(
+        62,
+        PAST,
+        (96, "learned", "encoder\nlinear + network", 58, "B, S"),
+        (150, "learned", "recurrence\nssm, gru or subnet", 66, "B, T, …"),
+        (100, "learned", "head\nlinear + network", 58, "B, T, N"),
+        PREDICTION,
+    )
+    left, core = spans[0][0], spans[2]
+    middle = sum(core) / 2
+    card.box(left, 152, 62, 32, "control", "controls")
+    card.arrow((left + 62, 152), (middle, 152), (middle, 90), shape="B, T, C", at=(left + 110, 142))
+    card.note(sum(spans[1]) / 2, 100, "once per rollout")
+    card.save("state")
+
+
 SEES = {  # per network, one line per predicted row: past rows | controls, # where the row depends on them
     "lstm": ("####|#..", "####|##.", "####|###"),
     "bt, arx": ("####|###", "####|###", "####|###"),
@@ -196,6 +215,7 @@ def main() -> None:
         (86, "learned", "LayerNorm\nLinear\nReLU", 62, "B, O, N·W"),
         note=(1, "once per row"),
     )
+    state()
     sees()
     alignment()
 

@@ -53,6 +53,9 @@ SMALL_NETS: dict[str, dict[str, int | float]] = {
         "heads": 2, "fc_dim": 16, "trunk_depth": 2, "trunk_dim": 12, "branch_depth": 2, "branch_dim": 8,
         "width": 3, "dropout": 0.1, "emb_dropout": 0.2,
     },
+    "ssm": {"dim": 12, "depth": 2, "n_modes": 6, "dropout": 0.1, "encoder_dim": 8},
+    "gru": {"dim": 12, "depth": 2, "dropout": 0.1, "encoder_dim": 8},
+    "subnet": {"n_state": 4, "dim": 12, "encoder_dim": 8},
     "starter": {"dim": 12, "depth": 2, "heads": 2, "fc_dim": 16, "dropout": 0.1},
     "ribo": {
         "dim": 12, "depth": 2, "heads": 2, "width": 16, "kernel": 5, "dropout": 0.1, "pair_dropout": 0.3,

@@ -88,7 +88,15 @@ def _close_unfinished(plan: Plan, tracker: Tracker, state: dict[str, Any], probl
 
 
 def _request(plan: Plan) -> Request:
-    return Request(plan.dataset, plan.dataset_name, plan.preprocess, plan.settings, plan.report, plan.folder)
+    return Request(
+        plan.network,
+        plan.dataset,
+        plan.dataset_name,
+        plan.preprocess,
+        plan.settings,
+        plan.report,
+        plan.folder,
+    )
 
 
 def _state(plan: Plan) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from understudy.core.scaling import Scaler
 SHAPES = [SIZES, SIZES._replace(in_len=1), SIZES._replace(out_len=3), SIZES._replace(in_len=2, out_len=5)]
 WINDOW_NETS = [name for name in sorted(NETS) if sizes_type(name) is Sizes]
 every_net = pytest.mark.parametrize("name", WINDOW_NETS)
+WITHOUT_STATE = [name for name in WINDOW_NETS if not NETS[name].has_state]  # type: ignore[union-attr]
+every_fed_back = pytest.mark.parametrize("name", WITHOUT_STATE)
 every_trained = pytest.mark.parametrize("name", sorted(set(WINDOW_NETS) - {"persistence", "arx"}))
 
 
@@ -59,7 +61,7 @@ def test_batch_mates_do_not_change_a_prediction(name: str, sizes: Sizes) -> None
     torch.testing.assert_close(net(past, control)[2:3], alone, rtol=1e-5, atol=1e-6)
 
 
-@every_net
+@every_fed_back
 @pytest.mark.parametrize("sizes", SHAPES)
 def test_pushed_state_is_the_state_of_the_shifted_window(name: str, sizes: Sizes) -> None:
     net = make(name, sizes)
@@ -110,7 +112,7 @@ def test_rollout_of_all_cases_equals_one_by_one(name: str, sizes: Sizes) -> None
         torch.testing.assert_close(together[i], alone, rtol=1e-5, atol=1e-5)
 
 
-@every_net
+@every_fed_back
 @pytest.mark.parametrize("sizes", SHAPES)
 def test_rollout_equals_a_loop_over_the_model(name: str, sizes: Sizes) -> None:
     """A rollout written out: no state, no caches, physical units all the way."""

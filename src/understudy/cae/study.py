@@ -15,7 +15,7 @@ from understudy.core.evaluate import Evaluation, evaluate
 from understudy.core.facts import RunFacts
 from understudy.core.metrics import METRICS
 from understudy.core.model import Model
-from understudy.core.nets import build_net
+from understudy.core.nets import build_net, has_state
 from understudy.core.splits import split_by_case
 from understudy.core.study import Outcome, Parts, Request
 from understudy.core.tasks import Rollout
@@ -37,6 +37,9 @@ class RolloutStudy:
             unroll=s.unroll,
             unroll_epochs=s.unroll_epochs,
             noise=s.noise,
+            stretch=s.stretch if has_state(request.network) else 0,
+            truncate=s.truncate,
+            passes=s.passes,
         )
         self._baselines: dict[str, Model] = {}
         self._closed = ""

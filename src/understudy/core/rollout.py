@@ -42,28 +42,29 @@ def rollout(
     """
     if not controls:
         return []
-    sizes, device = model.net.sizes, model.scaler.mean.device
+    sizes, device, step = model.net.sizes, model.scaler.mean.device, model.net.rows_at_once
     # Longest first: the cases still running are always a prefix of the batch.
     order = sorted(range(len(controls)), key=lambda i: -len(controls[i]))
     lengths = [len(controls[i]) for i in order]
-    padded = model.scaler(_pad([controls[i] for i in order], sizes.out_len).to(device))
+    padded = model.scaler(_pad([controls[i] for i in order], step).to(device))
     predicted = padded.new_empty(*padded.shape[:2], sizes.n_predicted)
     state = model.net.begin(model.scaler(histories[order].to(device)))
     running = len(order)
-    stretch = _PREDICTIONS_A_STRETCH * sizes.out_len
+    stretch = _PREDICTIONS_A_STRETCH * step
     embedded = padded
-    for first in range(0, lengths[0], sizes.out_len):
+    for first in range(0, lengths[0], step):
         while lengths[running - 1] <= first:
             running -= 1
         if running < len(state):
             state = state[:running]
         if first % stretch == 0:
             embedded = model.net.embed_control(padded[:running, first : first + stretch])
-        rows, within = slice(first, first + sizes.out_len), first % stretch
-        y = model.net.predict(state, embedded[:running, within : within + sizes.out_len])
+        rows, within = slice(first, first + step), first % stretch
+        y, state = model.net.advance(
+            state, padded[:running, rows], embedded[:running, within : within + step]
+        )
         predicted[:running, rows] = y
-        state = model.net.push(state, torch.cat([padded[:running, rows], y], dim=-1))
-        if on_progress is not None and first // sizes.out_len % _REPORT_EVERY == 0:
+        if on_progress is not None and first // step % _REPORT_EVERY == 0:
             on_progress(first, lengths[0])
     physical = model.scaler.undo(predicted, first=sizes.n_controls).cpu()
     result: list[Tensor] = [physical] * len(order)
@@ -72,9 +73,9 @@ def rollout(
     return result
 
 
-def _pad(controls: Sequence[Tensor], out_len: int) -> Tensor:
+def _pad(controls: Sequence[Tensor], step: int) -> Tensor:
     """``(B, T', C)``: the last control held to the longest length, rounded up to whole predictions."""
-    longest = -(-max(len(c) for c in controls) // out_len) * out_len
+    longest = -(-max(len(c) for c in controls) // step) * step
     rows = [
         torch.cat([c, c[-1:].expand(longest - len(c), -1)]) if len(c) else c.new_zeros(longest, c.shape[1])
         for c in controls

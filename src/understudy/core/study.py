@@ -25,6 +25,7 @@ from understudy.settings import Report, Settings
 class Request:
     """What is to be studied."""
 
+    network: str
     dataset: Dataset
     dataset_name: str
     preprocess: Preprocess

@@ -17,12 +17,19 @@ from understudy.core.cases import CaseTable
 from understudy.core.losses import CRITERIA
 from understudy.core.model import Model
 from understudy.core.rollout import rollout
+from understudy.core.stretches import Stretches, StretchLoader
 from understudy.core.windows import WindowLoader, Windows
 from understudy.errors import ConfigError, DataError, did_you_mean
 
 # A validation error is cut here (in deviations of the signal), so that one diverging case still leaves a
 # number that early stopping can compare.
 ERROR_CEILING = 1e3
+_LEAST = {
+    "in_len": 1, "out_len": 1, "unroll": 0, "unroll_epochs": 0, "noise": 0, "stretch": 0, "truncate": 1,
+    "passes": 1,
+}  # fmt: skip
+# A stretch that grows begins with this share of its rows.
+_FIRST_SHARE = 8
 
 
 class Loader(Protocol):
@@ -80,6 +87,9 @@ class Rollout:
             0 has all of them from the start.
         noise: deviation of the Gaussian noise on the predicted signals of the history, in deviations of the
             signal (Sanchez-Gonzalez et al. 2020, section 3.2): the network learns to come back from errors.
+        stretch: rows that a network with a state runs in training, after the history; 0: windows, for the others.
+        truncate: rows after which the gradient is cut within a stretch; None: never.
+        passes: how often an epoch of stretches goes over the rows.
 
     Raises:
         ConfigError: a value out of range.
@@ -94,11 +104,15 @@ class Rollout:
     unroll: int = 0
     unroll_epochs: int = 0
     noise: float = 0.0
+    stretch: int = 0
+    truncate: int | None = None
+    passes: int = 1
 
     def __post_init__(self) -> None:
-        for key, least in (("in_len", 1), ("out_len", 1), ("unroll", 0), ("unroll_epochs", 0), ("noise", 0)):
-            if getattr(self, key) < least:
-                raise ConfigError(f"settings.{key} must be at least {least}, not {getattr(self, key)}")
+        for key, least in _LEAST.items():
+            value = getattr(self, key)
+            if value is not None and value < least:
+                raise ConfigError(f"settings.{key} must be at least {least}, not {value}")
         if self.criterion not in CRITERIA:
             raise ConfigError(
                 f"settings.criterion {self.criterion!r} is not one of {', '.join(CRITERIA)}"
@@ -116,7 +130,7 @@ class Rollout:
         Raises:
             DataError: a case is shorter than one window.
         """
-        needed = self.in_len + self.out_len * (1 + self.unroll)
+        needed = self.in_len + (1 if self.stretch else self.out_len * (1 + self.unroll))
         for case in table:
             if len(case.values) < needed:
                 unrolled = f" x (1 + settings.unroll {self.unroll})" if self.unroll else ""
@@ -137,30 +151,44 @@ class Rollout:
         seed: int,
         max_batches: int | None = None,
     ) -> WindowLoader:
+        if self.stretch:
+            stretches = Stretches(table, cases, history=self.in_len, horizon=self.stretch)
+            return StretchLoader(
+                stretches, batch_size=batch_size, seed=seed, max_batches=max_batches, passes=self.passes
+            )
         windows = self.windows(table, cases)
         return WindowLoader(windows, batch_size=batch_size, seed=seed, max_batches=max_batches)
 
     def loss(self, model: Model, batch: Tensor, *, epoch: int = 0) -> Tensor:
-        """Mean criterion over the predictions of an unrolled window; ``batch`` is (B, L + O·(1 + unroll), F)."""
-        criterion, n_controls = CRITERIA[self.criterion], model.n_controls
+        """Mean criterion over the predicted rows of a window or stretch; ``batch`` is (B, L + rows, F)."""
+        n_controls = model.n_controls
         rows = model.scaler(batch)
         past = rows[:, : self.in_len]
         if self.noise:
             jitter = torch.randn_like(past[..., n_controls:]) * self.noise
             past = torch.cat([past[..., :n_controls], past[..., n_controls:] + jitter], dim=-1)
-        state = model.net.begin(past)
-        losses = []
-        steps = 1 + self.fed_back(epoch)
-        asked = rows[:, self.in_len : self.in_len + steps * self.out_len]
-        embedded = model.net.embed_control(asked[..., :n_controls])
-        for step in range(steps):
-            part = slice(step * self.out_len, (step + 1) * self.out_len)
-            y = model.net.predict(state, embedded[:, part])
-            losses.append(criterion(y, asked[:, part, n_controls:]))
-            if step + 1 < steps:
-                happened = torch.cat([asked[:, part, :n_controls], y.to(asked.dtype)], dim=-1)
-                state = model.net.push(state, happened)
-        return torch.stack(losses).mean()
+        asked = rows[:, self.in_len : self.in_len + self._rows(epoch)]
+        controls = asked[..., :n_controls]
+        embedded = model.net.embed_control(controls)
+        state, predicted = model.net.begin(past), []
+        step = (self.truncate or self.stretch) if self.stretch else self.out_len
+        for first in range(0, asked.shape[1] - step, step):
+            part = slice(first, first + step)
+            y, state = model.net.advance(state, controls[:, part], embedded[:, part])
+            predicted.append(y)
+            if self.stretch:
+                state = state.detach()
+        predicted.append(model.net.predict(state, embedded[:, len(predicted) * step :]))
+        return CRITERIA[self.criterion](torch.cat(predicted, dim=1), asked[..., n_controls:])
+
+    def _rows(self, epoch: int) -> int:
+        """How many rows of a window or stretch are predicted in ``epoch`` (from 0)."""
+        if not self.stretch:
+            return self.out_len * (1 + self.fed_back(epoch))
+        if epoch >= self.unroll_epochs:
+            return self.stretch
+        share = (1 + (_FIRST_SHARE - 1) * epoch / self.unroll_epochs) / _FIRST_SHARE
+        return max(1, round(self.stretch * share))
 
     def free_run(
         self,

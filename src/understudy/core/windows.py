@@ -81,13 +81,12 @@ class WindowLoader:
         self._resume_at = self._done = 0
 
     def __len__(self) -> int:
-        each = -(-len(self.windows) // self.world_size)
+        each = -(-self._n_drawn() // self.world_size)
         batches = -(-each // self.batch_size)
         return min(batches, self.max_batches) if self.max_batches else batches
 
     def __iter__(self) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.windows), generator=generator)
+        order = self._order(torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch))
         # Every rank takes the same number of windows, or the last all-reduce would wait for ever.
         spare = -len(order) % self.world_size
         order = torch.cat([order, order[:spare]])[self.rank :: self.world_size]
@@ -97,6 +96,14 @@ class WindowLoader:
         for batch in range(first, len(self)):
             self._done = batch + 1
             yield self.windows.gather(order[batch * self.batch_size : (batch + 1) * self.batch_size])
+
+    def _n_drawn(self) -> int:
+        """Windows of an epoch."""
+        return len(self.windows)
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """Numbers of the windows of an epoch."""
+        return torch.randperm(len(self.windows), generator=generator)
 
     def state_dict(self) -> dict[str, int]:
         return {"epoch": self.epoch, "done": self._done % len(self)}

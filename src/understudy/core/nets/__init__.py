@@ -11,6 +11,7 @@ from understudy.core.nets.operator import DeepOLSTM, DeepONet, DeepOTransformer
 from understudy.core.nets.ribo import Ribo
 from understudy.core.nets.sequence import LSTM, Transformer
 from understudy.core.nets.starter import Starter
+from understudy.core.nets.state import GRU, SSM, StateNet, Subnet
 from understudy.core.nets.tokens import TokenNet, TokenSizes
 from understudy.errors import ConfigError, did_you_mean
 
@@ -22,6 +23,9 @@ NETS: dict[str, type[WindowNet] | type[TokenNet]] = {
     "don": DeepONet,
     "dol": DeepOLSTM,
     "dot": DeepOTransformer,
+    "ssm": SSM,
+    "gru": GRU,
+    "subnet": Subnet,
     "starter": Starter,
     "ribo": Ribo,
 }
@@ -74,6 +78,11 @@ def sizes_type(name: str) -> type[Sizes] | type[TokenSizes]:
     return TokenSizes if issubclass(NETS[name], TokenNet) else Sizes
 
 
+def has_state(name: str) -> bool:
+    """Whether the network called ``name`` is one that runs on controls alone; False for an unknown name."""
+    return name in NETS and issubclass(NETS[name], StateNet)
+
+
 def _check(name: str, key: str, value: object, annotation: str) -> None:
     if annotation == "int" and not (type(value) is int and value >= 1):
         raise ConfigError(f"model.{key} of {name!r} must be a whole number of at least 1, not {value!r}")
@@ -87,9 +96,11 @@ __all__ = [
     "NETS",
     "ArxFit",
     "Sizes",
+    "StateNet",
     "TokenNet",
     "TokenSizes",
     "WindowNet",
     "build_net",
+    "has_state",
     "sizes_type",
 ]

@@ -7,7 +7,7 @@ F = C + N all signals. Networks see scaled values; :class:`understudy.core.model
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,8 @@ class WindowNet(nn.Module, ABC):
     networks with a recurrent state override :meth:`begin` and :meth:`push` instead.
     """
 
+    has_state: ClassVar[bool] = False  # whether it runs on controls alone
+
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.sizes = sizes
@@ -44,6 +46,11 @@ class WindowNet(nn.Module, ABC):
     def n_fitting(self) -> tuple[int, int]:
         """Controls and predicted signals of a data specification that fits."""
         return self.sizes.n_controls, self.sizes.n_predicted
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that one prediction of a rollout asks for."""
+        return self.sizes.out_len
 
     def layers(self) -> list[nn.Module]:
         """The parts from input to head, for fine-tuning layer by layer; every parameter is in exactly one."""
@@ -68,6 +75,14 @@ class WindowNet(nn.Module, ABC):
     def push(self, state: Tensor, rows: Tensor) -> Tensor:
         """The state after the rows ``(B, K, F)`` have happened too."""
         return torch.cat([state, self.embed(rows)], dim=1)[:, -state.shape[1] :]
+
+    def advance(self, state: Tensor, control: Tensor, embedded: Tensor) -> tuple[Tensor, Tensor]:
+        """The prediction (B, K, N) of rows with the controls ``control`` (B, K, C), and the state after them.
+
+        ``embedded`` is what :meth:`embed_control` made of the controls. The network is fed its own prediction.
+        """
+        y = self.predict(state, embedded)
+        return y, self.push(state, torch.cat([control, y.to(control.dtype)], dim=-1))
 
     def forward(self, past: Tensor, control: Tensor) -> Tensor:
         """``past`` (B, L, F) and ``control`` (B, O, C) to (B, O, N)."""
