@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -27,17 +28,18 @@ from understudy.cae.tables import resample_table
 from understudy.core.cases import Case, table_from_cases
 from understudy.core.parquet import read_parquet, write_parquet
 
-N_TRAIN, N_VALIDATE, N_SWING = 200, 30, 30
+N_TRAIN, N_VALIDATE, N_TEST = 200, 30, 30
 
 
-def cases(work: Path) -> Path:
-    """One Parquet file at 1 s, the cases named after their suites."""
+def cases(work: Path, tests: Sequence[str] = ("swing",)) -> Path:
+    """One Parquet file at 1 s, the cases named after their suites: ``train`` and those of ``tests``."""
     merged = work / "cases.parquet"
     if merged.exists():
         return merged
     found: list[Case] = []
-    for suite, n, seed in (("train", N_TRAIN + N_VALIDATE, 0), ("swing", N_SWING, 1)):
+    for seed, suite in enumerate(("train", *tests)):
         experiment = RefrigerantCircuit(suite=suite)
+        n = N_TEST if seed else N_TRAIN + N_VALIDATE
         run_campaign(experiment, work / suite, n, seed=seed, file_format="parquet")
         table_1_s = resample_table(read_parquet(work / suite / "cases.parquet"), 1.0, None)
         found += [Case(f"{suite}-{case.id}", case.values, case.start, case.metadata) for case in table_1_s]
@@ -86,7 +88,7 @@ def main() -> None:
         *(f"- {k}: {v}" for k, v in surroundings().items()),
         "",
         *wrap(
-            f"`step2`, R1234yf; {N_TRAIN} cases of the suite `train` train, {N_VALIDATE} validate, {N_SWING} cases "
+            f"`step2`, R1234yf; {N_TRAIN} cases of the suite `train` train, {N_VALIDATE} validate, {N_TEST} cases "
             "of the suite `swing` test. 1,200 s a case, interpolated to 1 s; a rollout starts from ten measured "
             "rows and then sees only the controls for 1,189 s. Mean ADE over the test cases; the score is the mean "
             "over targets of ADE in deviations of the target in the training cases.",

@@ -3,7 +3,7 @@
 A chemical does not reach a nucleotide that is paired all the time. What a library reports there is its background:
 mutations of the untreated control that were not subtracted well. It differs between libraries, so a network that
 has learnt it carries it to where it is not. It also differs along a molecule: reading starts at the 3' end, and the
-hairpin there shows more of it than the middle. Axes: M molecules, N nucleotides, Z zones, 2 chemicals.
+hairpin there shows more of it than the middle. Axes: M molecules, N nucleotides, D places, 2 chemicals.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ CERTAIN = 0.95  # of being paired, from where on a nucleotide shows the backgrou
 USUAL = 0.02  # what paired nucleotides show where the control is good: helices breathe, and that is signal
 ZONE = 10  # nucleotides, counted from the 3' end, that share a level
 _FEWEST = 200  # nucleotides that make a median worth believing
+_MANY = 2000  # of one place: those of the hairpin that every molecule has, not those of a few related designs
 _LARGEST = 0.5  # of the scale; beyond it the data are not background plus signal
 
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """Of one library: ``level`` (Z, 4, 2) by zone, nucleotide and chemical, ``scale`` (2,) by chemical.
+    """Of one library: ``level`` (D, 4, 2) by distance from the 3' end, nucleotide and chemical, ``scale`` (2,).
 
     What is left is ``(reactivity - level) · scale``; the scale keeps the 90th percentile where it was, which is how
-    reactivities of this field are normalised. The last zone reaches to the 5' end.
+    reactivities of this field are normalised. The last level reaches to the 5' end.
     """
 
     level: NDArray[np.float32]
@@ -40,12 +41,13 @@ class Background:
     def without(self, molecules: Molecules) -> Molecules:
         """A copy of the molecules with the background taken from their reactivities, and errors scaled alike."""
         everything = np.arange(len(molecules))
-        level = self.level[_zones(molecules, everything, len(self.level)), molecules.tokens]
+        places = np.minimum(_places(molecules, everything), len(self.level) - 1)
+        level = self.level[places, molecules.tokens]
         reactivity = (molecules.reactivity - level) * self.scale
         return replace(molecules, reactivity=reactivity, error=molecules.error * self.scale)
 
     def lines(self) -> str:
-        """The levels for a person, lowest and highest zone: ``DMS A 0.18-0.24 C 0.12-0.27 …``."""
+        """The levels for a person, lowest and highest: ``DMS A 0.18-0.24 C 0.12-0.27 …``."""
         low, high = self.level.min(axis=0), self.level.max(axis=0)
         return "; ".join(
             f"{chemical} " + " ".join(f"{n} {low[i, k]:.2f}-{high[i, k]:.2f}" for i, n in enumerate(ALPHABET))
@@ -60,7 +62,8 @@ def fit_background(
     """The background of the molecules ``index``, those that pass the filter; ``pairs`` of all ``molecules``.
 
     The level of a nucleotide is the median of those that pair with a probability of at least :data:`CERTAIN`, less
-    the :data:`USUAL`, and never below zero; a zone with too few of them takes that of the whole molecule.
+    the :data:`USUAL`, and never below zero. It is that of its place where there are enough of them, else that of
+    the :data:`ZONE`, else that of the whole molecule.
 
     Args:
         chemicals: those whose control was poor; the others are left as they are.
@@ -72,8 +75,8 @@ def fit_background(
     counted = counted_rows(molecules, index)
     values, tokens = molecules.reactivity[rows[counted]], molecules.tokens[rows[counted]]
     paired = pairing_of_rows(pairs, molecules, index)[counted, 0] >= CERTAIN
-    zones = _zones(molecules, index)[counted]
-    level = np.zeros((int(zones.max(initial=0)) + 1, len(ALPHABET), len(CHEMICALS)), np.float32)
+    places = _places(molecules, index)[counted]
+    level = np.zeros((int(places.max(initial=0)) + 1, len(ALPHABET), len(CHEMICALS)), np.float32)
     for token, letter in enumerate(ALPHABET):
         here = paired & (tokens == token)
         if here.sum() < _FEWEST:
@@ -82,9 +85,11 @@ def fit_background(
                 f"molecules, {_FEWEST} are needed; use dataset.background=none"
             )
         level[:, token] = np.median(values[here], axis=0)
-        for zone, n in enumerate(np.bincount(zones[here])):
-            if n >= _FEWEST:
-                level[zone, token] = np.median(values[here & (zones == zone)], axis=0)
+        for width, enough in ((ZONE, _FEWEST), (1, _MANY)):
+            for part, n in enumerate(np.bincount(places[here] // width)):
+                if n >= enough:
+                    shared = np.median(values[here & (places // width == part)], axis=0)
+                    level[part * width : (part + 1) * width, token] = shared
     level = np.maximum(level - USUAL, 0)
     level[..., [chemical not in chemicals for chemical in CHEMICALS]] = 0
     if level.max() > _LARGEST:
@@ -92,13 +97,13 @@ def fit_background(
             f"dataset.background: paired nucleotides react as much as {level.max():.2f}: this is no background"
         )
     before = np.quantile(values, 0.9, axis=0)
-    after = np.quantile(values - level[zones, tokens], 0.9, axis=0)
+    after = np.quantile(values - level[places, tokens], 0.9, axis=0)
     return Background(level, (before / after).astype(np.float32))
 
 
-def _zones(molecules: Molecules, index: Integers, n: int | None = None) -> NDArray[np.int64]:
-    """(N,) the zone of each nucleotide of the molecules ``index``; ``n`` of them at most."""
+def _places(molecules: Molecules, index: Integers) -> NDArray[np.int64]:
+    """(N,) how far each nucleotide of the molecules ``index`` is from the 3' end."""
     lengths = molecules.lengths[index]
     ends = np.repeat(np.cumsum(lengths), lengths)
-    zones: NDArray[np.int64] = (ends - 1 - np.arange(len(ends))) // ZONE
-    return zones if n is None else np.minimum(zones, n - 1)
+    places: NDArray[np.int64] = ends - 1 - np.arange(len(ends))
+    return places

@@ -44,7 +44,7 @@ def library(n: int = 60, length: int = 60) -> tuple[Molecules, Pairs]:
 def test_the_background_is_found_by_letter_and_chemical_and_taken_away() -> None:
     molecules, pairs = library()
     background = fit_background(molecules, np.arange(60), pairs)
-    np.testing.assert_allclose(background.level, np.broadcast_to(LEVEL, (6, 4, 2)), atol=0.02)
+    np.testing.assert_allclose(background.level, np.broadcast_to(LEVEL, (60, 4, 2)), atol=0.02)
     clean = background.without(molecules)
     paired = pairs.per_nucleotide(0, 60)[:, 0] > 0.5
     assert abs(np.median(clean.reactivity[:60][paired]) - USUAL) < 0.02
@@ -61,7 +61,7 @@ def test_only_training_molecules_that_pass_the_filter_are_looked_at() -> None:
     values[40 * 60 :] += 7.0
     passed[40:60] = False
     background = fit_background(replace(molecules, reactivity=values, sn_filter=passed), np.arange(60), pairs)
-    np.testing.assert_allclose(background.level, np.broadcast_to(LEVEL, (6, 4, 2)), atol=0.02)
+    np.testing.assert_allclose(background.level, np.broadcast_to(LEVEL, (60, 4, 2)), atol=0.02)
 
 
 def test_what_cannot_be_background_is_refused() -> None:
@@ -78,7 +78,7 @@ def test_the_background_may_differ_along_the_molecule() -> None:
     near = np.tile(np.arange(60) >= 50, 150)  # the zone at the 3' end
     values[near] += 0.1
     background = fit_background(replace(molecules, reactivity=values), np.arange(150), pairs)
-    np.testing.assert_allclose(background.level[0], LEVEL + 0.1, atol=0.02)
+    np.testing.assert_allclose(background.level[:10], np.broadcast_to(LEVEL + 0.1, (10, 4, 2)), atol=0.02)
     np.testing.assert_allclose(background.level[-1], LEVEL, atol=0.02)
     clean = background.without(replace(molecules, reactivity=values))
     paired = np.tile(pairs.per_nucleotide(0, 60)[:, 0] > 0.5, 150)
@@ -93,3 +93,12 @@ def test_a_chemical_with_a_good_control_is_left_alone() -> None:
     np.testing.assert_array_equal(clean.reactivity[:, 0], molecules.reactivity[:, 0])
     assert (clean.reactivity[:, 1] != molecules.reactivity[:, 1]).any()
     assert background.lines().startswith("DMS")
+
+
+def test_a_place_that_every_molecule_pairs_has_a_level_of_its_own() -> None:
+    molecules, pairs = library(9000)
+    values = molecules.reactivity.copy()
+    values[np.tile(np.arange(60) == 57, 9000)] += 0.2
+    background = fit_background(replace(molecules, reactivity=values), np.arange(9000), pairs)
+    np.testing.assert_allclose(background.level[2], LEVEL + 0.2, atol=0.01)
+    np.testing.assert_allclose(background.level[3], LEVEL, atol=0.01)
