@@ -54,6 +54,7 @@ LIBRARY = {
         "dataset.similar=0.4",
         "settings.batch_size=32",
         "settings.epochs=5",
+        "settings.max_minutes=50",
     ],
 }
 

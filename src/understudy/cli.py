@@ -195,6 +195,13 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad", action="store_true", help="CAE: leave out bad files, listed, instead of stopping"
     )
+    parser.add_argument(
+        "--coverage",
+        type=float,
+        metavar="P",
+        help="CAE: columns NAME_low and NAME_high too, between which a measured value lies with this probability: "
+        "0.5, 0.8, 0.9 or 0.95",
+    )
     rna = parser.add_argument_group("RNA runs")
     rna.add_argument("--shape", metavar="FOLDER", help="a file <id>.shape a sequence, for RNAfold --shape")
     rna.add_argument(

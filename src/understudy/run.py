@@ -243,7 +243,8 @@ def _facts(plan: Plan, parts: Parts, model: nn.Module, result: FitResult) -> dic
 
 
 def _save(plan: Plan, study: Study, parts: Parts, model: Any, facts: dict[str, str]) -> None:
-    bundle = Bundle(model, parts.spec, plan.network, dict(plan.arguments), dict(facts))
+    intervals = study.calibrate(parts, model)
+    bundle = Bundle(model, parts.spec, plan.network, dict(plan.arguments), dict(facts), intervals)
     save_bundle(plan.folder / "bundle", bundle)
     for name, baseline in study.baselines().items():
         save_bundle(

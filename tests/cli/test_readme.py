@@ -34,7 +34,7 @@ def test_installation_commands_are_the_two_that_ci_runs() -> None:
     installing = [c for c in COMMANDS if "pip install" in c]
     assert len(installing) == 2
     assert installing[0].endswith("&& .venv/bin/understudy train")
-    assert installing[1].endswith("&& .venv/bin/pytest")
+    assert installing[1].endswith("&& .venv/bin/pytest -n auto")
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "grep" in script
     assert "README.md" in script

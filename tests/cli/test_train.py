@@ -139,6 +139,18 @@ def _look_at_predict(place: Path, run: Run, folder: Path, base: Path) -> None:
     np.testing.assert_allclose(written.iloc[:, 1:], expected, rtol=1e-4, atol=1e-4)
     assert run("predict", str(place), "asked", "--out", "predicted.parquet").status == 0
     assert (base / "predicted.parquet").exists()
+    assert run("predict", str(place), "asked", "--out", "sure", "--coverage", "0.8").status == 0
+    sure = pd.read_csv(base / "sure" / f"{case}.csv", skiprows=[1])
+    assert list(sure.columns[1:4]) == ["UpperLevel", "UpperLevel_low", "UpperLevel_high"]
+    half = surrogate.half_width(len(rows) - 10, 0.8)
+    np.testing.assert_allclose(sure.iloc[:, 3::3].to_numpy() - sure.iloc[:, 1::3], half, rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(sure.iloc[:, 1::3].to_numpy() - sure.iloc[:, 2::3], half, rtol=1e-2, atol=1e-3)
+    done = run("predict", str(place), "asked", "--out", "x", "--coverage", "0.99")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "not of 0.99" in done.err
+    metrics = json.loads((place / "metrics.json").read_text())["model"]["intervals"]
+    assert set(metrics) == {"0.5", "0.8", "0.9", "0.95"}
+    assert metrics["0.95"]["Outflow"]["width"] >= metrics["0.5"]["Outflow"]["width"] > 0
 
 
 def test_parquet_trains_like_the_folder_it_was_made_of(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class CAE:
         "refrigerant": RefrigerantDataset,
         "tanks": TanksDataset,
     }
-    predict_options: Collection[str] = frozenset({"out", "skip_bad"})
+    predict_options: Collection[str] = frozenset({"out", "skip_bad", "coverage"})
 
     def study(self, request: Request) -> Study:
         from understudy.cae.study import RolloutStudy  # torch: only where something is trained

@@ -33,7 +33,13 @@ def evaluate(domain: CAE, run: str, source: str, options: Mapping[str, Any], pro
     bundle = surrogate.bundle
     with progress.bar("rolling out the cases") as on_progress:
         result = evaluate_model(
-            bundle.network, bundle.model, surrogate.task, table, everything, on_progress=on_progress
+            bundle.network,
+            bundle.model,
+            surrogate.task,
+            table,
+            everything,
+            intervals=surrogate.intervals,
+            on_progress=on_progress,
         )
     baselines = []
     for folder in sorted((Path(run) / "baselines").glob("*")):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from understudy.cae.given import given_cases
 from understudy.core.cases import Case, table_from_cases
 from understudy.core.parquet import write_parquet
-from understudy.core.spec import DataSpec
+from understudy.core.spec import DataSpec, Signal
 from understudy.core.surrogate import load
 from understudy.errors import ConfigError
 from understudy.progress import Progress
@@ -23,10 +27,10 @@ def predict(domain: CAE, paths: Sequence[str], options: Mapping[str, Any], progr
 
     Args:
         paths: a run and its cases.
-        options: ``out``, a folder for CSV files or a Parquet file; ``skip_bad``.
+        options: ``out``, a folder for CSV files or a Parquet file; ``skip_bad``; ``coverage`` of intervals.
 
     Raises:
-        ConfigError: not one run and one source, or no ``out``.
+        ConfigError: not one run and one source, no ``out``, or a coverage that the run does not know.
         DataError: a case does not fit the model.
     """
     if len(paths) != 2:
@@ -34,15 +38,22 @@ def predict(domain: CAE, paths: Sequence[str], options: Mapping[str, Any], progr
     if "out" not in options:
         raise ConfigError("predict needs --out: a folder for CSV files, or FILE.parquet")
     surrogate = load(paths[0])
+    coverage = options.get("coverage")
+    if coverage is not None:
+        surrogate.half_width(0, coverage)  # before any work
     table = given_cases(domain, surrogate, Path(paths[1]), options, progress, n_measured=surrogate.in_len)
     with progress.bar("predicting") as on_progress:
         predictions = surrogate.task.free_run(surrogate.bundle.model, table, range(len(table)), on_progress)
     spec = surrogate.spec
-    shown = DataSpec(spec.predicted, spec.step, spec.step_unit, spec.domain)
-    cases = [
-        Case(case.id, y.numpy(), case.start + surrogate.in_len * spec.step)
-        for case, y in zip(table, predictions, strict=True)
-    ]
+    signals = spec.predicted if coverage is None else tuple(chain(*map(_with_bounds, spec.predicted)))
+    shown = DataSpec(signals, spec.step, spec.step_unit, spec.domain)
+    cases = []
+    for case, prediction in zip(table, predictions, strict=True):
+        y = prediction.numpy()
+        if coverage is not None:
+            half = surrogate.half_width(len(y), coverage)
+            y = np.stack([y, y - half, y + half], axis=-1).reshape(len(y), -1)
+        cases.append(Case(case.id, y, case.start + surrogate.in_len * spec.step))
     out = Path(options["out"])
     if out.suffix == ".parquet":
         write_parquet(table_from_cases(shown, cases), out)
@@ -50,3 +61,7 @@ def predict(domain: CAE, paths: Sequence[str], options: Mapping[str, Any], progr
         for case in cases:
             domain.write_case(out, shown, case)
     progress.say(f"{len(cases)} predicted cases in {out}")
+
+
+def _with_bounds(signal: Signal) -> tuple[Signal, Signal, Signal]:
+    return signal, replace(signal, name=f"{signal.name}_low"), replace(signal, name=f"{signal.name}_high")

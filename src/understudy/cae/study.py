@@ -13,6 +13,7 @@ from understudy.core.baselines import fit_arx, fit_scaler, persistence, sizes_of
 from understudy.core.cases import CaseTable
 from understudy.core.evaluate import Evaluation, evaluate
 from understudy.core.facts import RunFacts
+from understudy.core.intervals import DEFAULT, Intervals, fit_intervals
 from understudy.core.metrics import METRICS
 from understudy.core.model import Model
 from understudy.core.nets import build_net, has_state
@@ -43,6 +44,7 @@ class RolloutStudy:
         )
         self._baselines: dict[str, Model] = {}
         self._closed = ""
+        self._intervals: Intervals | None = None
 
     @property
     def task(self) -> Rollout:
@@ -107,6 +109,14 @@ class RolloutStudy:
         net = build_net(network, sizes_of(parts.table, self._task), dict(arguments))
         return Model(net, copy.deepcopy(self._scaler))  # several models of one run must not share theirs
 
+    def calibrate(self, parts: Parts, model: nn.Module) -> dict[str, Any] | None:
+        """Intervals from the free rollouts of the validation cases."""
+        table: CaseTable = parts.table
+        predictions = self._task.free_run(cast(Model, model.eval()), table, parts.val)
+        truths = [table[i].values[self._task.in_len :, len(table.spec.controls) :] for i in parts.val]
+        self._intervals = fit_intervals([p.numpy() for p in predictions], truths)
+        return self._intervals.to_json()
+
     def baselines(self) -> Mapping[str, Model]:
         return {name: model for name, model in self._baselines.items() if name != self._closed}
 
@@ -122,7 +132,13 @@ class RolloutStudy:
         table: CaseTable = parts.table
         with progress.bar("rolling out the test cases") as on_progress:
             evaluation = evaluate(
-                network, cast(Model, model), self._task, table, parts.test, on_progress=on_progress
+                network,
+                cast(Model, model),
+                self._task,
+                table,
+                parts.test,
+                intervals=self._intervals,
+                on_progress=on_progress,
             )
         beside = [
             evaluate(name, cast(Model, other), self._task, table, parts.test)
@@ -152,6 +168,10 @@ def metrics_of(evaluation: Evaluation) -> dict[str, float]:
         for i, signal in enumerate(evaluation.spec.predicted)
         for statistic, value in evaluation.summary(metric, i).items()
     }
+    if (found := evaluation.held(DEFAULT)) is not None:
+        for i, signal in enumerate(evaluation.spec.predicted):
+            metrics[f"test/coverage_{DEFAULT:g}/{signal.name}"] = float(found.coverage[i])
+            metrics[f"test/width_{DEFAULT:g}/{signal.name}"] = float(found.width[i])
     metrics["test/score"] = evaluation.score()
     metrics["test/diverged"] = float(len(evaluation.diverged))
     metrics["test/seconds_per_case"] = evaluation.seconds_per_case

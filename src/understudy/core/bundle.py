@@ -1,4 +1,4 @@
-"""A trained surrogate as two files: ``weights.safetensors`` and ``bundle.json``. No pickle, no code.
+"""A trained surrogate as files: ``weights.safetensors``, ``bundle.json``, ``intervals.json``. No pickle, no code.
 
 The JSON holds the registry name of the network and its arguments, never an import path, so that a bundle can
 be read for years; loading it executes nothing from it and takes no more memory than its weights.
@@ -24,26 +24,34 @@ from understudy.errors import ModelError, UnderstudyError
 
 FORMAT = 1
 LARGEST = 100_000  # of any size or argument; no network of use comes near
-WEIGHTS, DESCRIPTION = "weights.safetensors", "bundle.json"
+WEIGHTS, DESCRIPTION, INTERVALS = "weights.safetensors", "bundle.json", "intervals.json"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model and what is needed to use it; ``facts`` (versions, data fingerprint, …) are for people."""
+    """A model and what is needed to use it; ``facts`` (versions, data fingerprint, …) are for people.
+
+    ``intervals`` is what the domain keeps about the errors of the model, as JSON; None where it keeps nothing.
+    """
 
     model: Any  # Model or OneShotModel: the domain of the spec knows which
     spec: DataSpec
     network: str
     arguments: dict[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
+    intervals: dict[str, Any] | None = None
 
 
 def save_bundle(folder: Path, bundle: Bundle) -> None:
-    """Write the two files into ``folder``; the description comes last, so that half a bundle is none."""
+    """Write the files into ``folder``; the description comes last, so that half a bundle is none."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in bundle.model.state_dict().items()}
     (folder / DESCRIPTION).unlink(missing_ok=True)
     with atomic_path(folder / WEIGHTS) as temporary:
         safetensors.torch.save_file(tensors, temporary)
+    if bundle.intervals is None:
+        (folder / INTERVALS).unlink(missing_ok=True)
+    else:
+        write_json(folder / INTERVALS, bundle.intervals)
     description = {
         "format": FORMAT,
         "network": bundle.network,
@@ -112,11 +120,16 @@ def load_bundle(path: Path) -> Bundle:
             raise ModelError(f"{folder}: {WEIGHTS} does not fit the network in {DESCRIPTION}")
         model = model_of(build_net(network, sizes, arguments))
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+        intervals = _intervals(folder / INTERVALS)
     except ModelError:
         raise
     except (UnderstudyError, OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise ModelError(f"{folder}: damaged bundle: {error}") from error
-    return Bundle(model.eval(), spec, network, arguments, dict(data.get("facts", {})))
+    return Bundle(model.eval(), spec, network, arguments, dict(data.get("facts", {})), intervals)
+
+
+def _intervals(path: Path) -> dict[str, Any] | None:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def _refuse_giants(sizes: Sequence[int], arguments: dict[str, Any], n_tensors: int) -> None:

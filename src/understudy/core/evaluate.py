@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.cases import CaseTable
+from understudy.core.intervals import Held, Intervals, held
 from understudy.core.metrics import METRICS, Array, case_errors, summary
 from understudy.core.model import Model
 from understudy.core.spec import DataSpec
@@ -40,7 +41,8 @@ class Evaluation:
 
     ``errors`` maps ``ADE``, ``FDE``, ``RMSE`` and ``MaxE`` to ``(K, N)``; ``growth`` is ``(T_max, N)``: the
     mean absolute error over the cases that reach this row, physical units. ``std`` (N,) are the deviations
-    of the training data, the scale on which errors of different signals compare.
+    of the training data, the scale on which errors of different signals compare. ``intervals`` are those that the
+    model was calibrated with, None where it was not.
     """
 
     name: str
@@ -50,6 +52,14 @@ class Evaluation:
     growth: Array
     std: Array
     seconds_per_case: float
+    intervals: Intervals | None = None
+
+    def held(self, coverage: float) -> Held | None:
+        """What the intervals of the model hold of these cases."""
+        if self.intervals is None:
+            return None
+        truths = [c.truth for c in self.cases]
+        return held(self.intervals, coverage, [c.prediction for c in self.cases], truths)
 
     @property
     def diverged(self) -> tuple[str, ...]:
@@ -83,6 +93,7 @@ def evaluate(
     table: CaseTable,
     cases: Sequence[int],
     *,
+    intervals: Intervals | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Roll out ``cases`` in one batch, each from its first ``in_len`` rows, and compare with the truth."""
@@ -110,6 +121,7 @@ def evaluate(
         growth=_growth(results),
         std=std,
         seconds_per_case=seconds,
+        intervals=intervals,
     )
 
 

@@ -86,6 +86,9 @@ class Study(Protocol):
     def build(self, parts: Parts, network: str, arguments: Mapping[str, Any]) -> nn.Module:
         """A new model."""
 
+    def calibrate(self, parts: Parts, model: nn.Module) -> dict[str, Any] | None:
+        """What the validation cases say of the errors of the model, to be kept with it; None: nothing."""
+
     def baselines(self) -> Mapping[str, nn.Module]:
         """Those baselines that are kept as bundles beside the model."""
 

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from understudy.core.bundle import Bundle, load_bundle
 from understudy.core.domain import domain
+from understudy.core.intervals import DEFAULT, Intervals
 from understudy.core.rollout import rollout
 from understudy.core.spec import DataSpec
 from understudy.core.tasks import Rollout
-from understudy.errors import DataError, did_you_mean
+from understudy.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,8 @@ class Surrogate:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.spec: DataSpec = bundle.spec
+        kept = bundle.intervals
+        self.intervals = None if kept is None else Intervals.from_json(kept, len(self.spec.predicted))
 
     @property
     def in_len(self) -> int:
@@ -91,6 +94,19 @@ class Surrogate:
         if frame is not None:
             return self._frame(y[0], frame)
         return y if batched else y[0]
+
+    def half_width(self, n_rows: int, coverage: float = DEFAULT) -> Floats:
+        """Half the width ``(T, N)`` of the intervals around the first ``n_rows`` rows of a prediction.
+
+        What is measured lies within ``prediction ± half_width`` with the probability ``coverage``, for cases like
+        those that the run was validated on.
+
+        Raises:
+            ConfigError: the bundle has no intervals, or none of this coverage.
+        """
+        if self.intervals is None:
+            raise ConfigError("this model was saved without intervals, by an earlier version")
+        return self.intervals.half_width(coverage, n_rows)
 
     def _frame(self, y: Floats, like: pd.DataFrame) -> pd.DataFrame:
         import pandas as pd

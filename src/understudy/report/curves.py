@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.core.intervals import DEFAULT
+
 if TYPE_CHECKING:
     from understudy.core.evaluate import Evaluation
 
@@ -39,6 +41,7 @@ class Curves:
     ade: NDArray[np.float64]
     fde: NDArray[np.float64]
     diverged_at: int | None
+    half: NDArray[np.float32] | None = None  # (T, N) half the width of the interval that is drawn
 
     @property
     def time_label(self) -> str:
@@ -70,6 +73,7 @@ class Curves:
             self.ade[cut],
             self.fde[cut],
             self.diverged_at,
+            None if self.half is None else self.half[:, cut],
         )
 
 
@@ -77,6 +81,7 @@ def curves_of(evaluation: Evaluation, k: int) -> Curves:
     """Case ``k`` as plain arrays, which workers can read without torch."""
     case = evaluation.cases[k]
     signals = evaluation.spec.predicted
+    known = evaluation.intervals
     return Curves(
         case=case.id,
         time=np.asarray(case.time, np.float64),
@@ -89,6 +94,7 @@ def curves_of(evaluation: Evaluation, k: int) -> Curves:
         ade=evaluation.errors["ADE"][k],
         fde=evaluation.errors["FDE"][k],
         diverged_at=case.diverged_at,
+        half=None if known is None else known.half_width(DEFAULT, len(case.time)),
     )
 
 

@@ -76,6 +76,7 @@ class SignalPlot:
         self.buckets = buckets
         style_axes(ax, palette, size)
         plain_numbers(ax, 8, 5)
+        self.band = ax.fill([], [], color=palette.prediction, alpha=0.16, lw=0, label="90 % interval")[0]
         self.truth = ax.plot([], [], color=palette.truth, lw=3.0, label="truth", solid_capstyle="round")[0]
         self.prediction = ax.plot([], [], color=palette.prediction, lw=1.3, label="prediction")[0]
         self.gone = ax.axvline(0, color=palette.alarm, lw=1.2, ls=(0, (4, 2)), label="diverged")
@@ -86,7 +87,7 @@ class SignalPlot:
     @property
     def artists(self) -> list[Artist]:
         """What changes with the signal, in the order of painting."""
-        return [self.truth, self.prediction, self.gone, self.cut]
+        return [self.band, self.truth, self.prediction, self.gone, self.cut]
 
     def show(self, curves: Curves, i: int) -> Window:
         """Draw signal ``i``; the window that was chosen for it."""
@@ -95,6 +96,7 @@ class SignalPlot:
         for line, values in ((self.truth, truth), (self.prediction, prediction)):
             line.set_data(*thin(curves.time, clipped(values, seen), self.buckets))
             line.set_marker("o" if len(values) < 3 else "")
+        self.band.set_xy(_band(curves, i, seen, self.buckets))
         self.ax.set_ylim(seen.low, seen.high)
         self.ax.set_xlim(*time_range(curves.time))
         mark_divergence(self.gone, curves.diverged_time)
@@ -102,6 +104,19 @@ class SignalPlot:
         notes += ["prediction leaves the axis"] if seen.cut else []
         self.cut.set_text(", ".join(notes))
         return seen
+
+
+def _band(curves: Curves, i: int, seen: Window, buckets: int) -> NDArray[np.float64]:
+    """Corners ``(P, 2)`` of the interval around the prediction; none where it is unknown."""
+    if curves.half is None:
+        return np.zeros((1, 2))
+    half = curves.half[:, i].astype(np.float64)
+    time, prediction = thin(curves.time, clipped(curves.prediction[:, i], seen), buckets)
+    half = np.interp(time, curves.time, half)
+    known = np.isfinite(prediction) & np.isfinite(half)
+    time, low, high = time[known], (prediction - half)[known], (prediction + half)[known]
+    there, back = np.stack([time, low], 1), np.stack([time, high], 1)[::-1]
+    return np.concatenate([there, back]) if len(there) else np.zeros((1, 2))
 
 
 class ErrorStrip:

@@ -13,11 +13,12 @@ from markupsafe import Markup
 
 from understudy.core.facts import RunFacts
 from understudy.core.files import write_text
+from understudy.core.intervals import DEFAULT
 from understudy.report.charts import growth_chart, history_charts, signal_chart, spread_chart
 from understudy.report.compare import COLUMNS, blocks, largest_first, overall, scales
 from understudy.report.curves import curves_of
 from understudy.report.draw import caption, label
-from understudy.report.numbers import listing, number, seconds
+from understudy.report.numbers import MISSING, listing, number, seconds
 from understudy.report.svg import Svgs
 from understudy.report.template import render_page
 from understudy.report.verdict import verdict
@@ -100,6 +101,8 @@ def _content(
         "columns": [head for _, _, head in COLUMNS],
         "overall": overall(methods) if len(targets) > 1 else None,
         "targets": rows,
+        "intervals": _intervals(evaluation, targets),
+        "asked": f"{DEFAULT:.0%}".replace("%", " %"),
         "partial": any(row.partial for row in rows[0].rows),
         "byproducts": blocks(methods, byproducts),
         "sections": _sections(svgs, evaluation, cases),
@@ -108,6 +111,24 @@ def _content(
         "case_lines": _case_lines(evaluation, cases),
         "most_cases": _MOST_CASES,
     }
+
+
+def _intervals(evaluation: Evaluation, columns: Sequence[int]) -> list[tuple[str, str, str, str, str]]:
+    """Signal, unit, share of the points that the intervals hold, their width, and the same in deviations."""
+    found = evaluation.held(DEFAULT)
+    if found is None:
+        return []
+    relative = found.width / scales(evaluation)
+    return [
+        (
+            evaluation.spec.predicted[i].name,
+            evaluation.spec.predicted[i].unit,
+            f"{100 * found.coverage[i]:.1f} %" if np.isfinite(found.coverage[i]) else MISSING,
+            number(float(found.width[i]), 3),
+            number(float(relative[i]), 3),
+        )
+        for i in columns
+    ]
 
 
 def _tiles(evaluation: Evaluation, baselines: Sequence[Evaluation]) -> list[tuple[str, str, str]]:

@@ -63,7 +63,23 @@ def _metrics(e: Evaluation) -> dict[str, Any]:
             for i, signal in enumerate(e.spec.predicted)
         },
         "score_of_case": {case.id: finite_or_none(e.score(k)) for k, case in enumerate(e.cases)},
+        "intervals": _intervals(e),
     }
+
+
+def _intervals(e: Evaluation) -> dict[str, Any] | None:
+    """By asked coverage and signal: the share of points that the intervals hold, and their mean width."""
+    if e.intervals is None:
+        return None
+    table = {}
+    for asked in e.intervals.coverages:
+        found = e.held(asked)
+        assert found is not None
+        table[f"{asked:g}"] = {
+            s.name: {"coverage": finite_or_none(found.coverage[i]), "width": finite_or_none(found.width[i])}
+            for i, s in enumerate(e.spec.predicted)
+        }
+    return table
 
 
 def write_case_losses(path: Path, evaluation: Evaluation, k: int) -> Path:

@@ -217,6 +217,10 @@ class ReactivityStudy:
         sizes = TokenSizes(len(ALPHABET), len(parts.spec.predicted), len(CHEMICALS))
         return OneShotModel(build_net(network, sizes, dict(arguments)))
 
+    def calibrate(self, parts: Parts, model: nn.Module) -> dict[str, Any] | None:
+        """Nothing: the network predicts its error itself."""
+        return None
+
     def baselines(self) -> Mapping[str, nn.Module]:
         return {}
 

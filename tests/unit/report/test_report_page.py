@@ -1,10 +1,12 @@
 """The page says what is true, and needs nothing but itself."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 
+from understudy.core.intervals import Intervals
 from understudy.core.spec import DataSpec, Signal
 from understudy.report import RunFacts
 from understudy.report.page import render
@@ -199,3 +201,25 @@ def test_the_page_stays_small(make_evaluation):
     page = page_of(methods[0], methods[1:])
     assert len(page.encode()) < 2_000_000
     assert "the 8 of 47 targets with the largest error" in " ".join(read(page).words)
+
+
+def test_intervals_stand_beside_the_errors_and_in_the_figures(
+    spec, lasting_truths, make_evaluation, shifted
+) -> None:
+    """Off by one at most, half of the points by less than the half-width: what the table says, and a band."""
+    predictions = shifted(lasting_truths, 0.0)
+    for prediction in predictions:
+        prediction[::2, 1] += 1.0
+    widths = np.array([[[0.5, 0.25, np.nan]]], np.float32)
+    evaluation = replace(
+        make_evaluation("dot", spec, lasting_truths, predictions),
+        intervals=Intervals((0.9,), (0,), widths),
+    )
+    page = read(render(evaluation, [], FULL, {f"case{k:04d}": f"case{k:04d}" for k in range(3)}))
+    rows = {row[0]: row[-3:] for row in page.rows if row and row[0] in ("level/upper", "power")}
+    assert rows["level/upper"] == ["50.0 %", "0.500", "0.250"]
+    assert rows["power"] == ["–", "–", "–"]
+    assert "shaded: 90 % interval" in " ".join(page.words)
+    without = make_evaluation("dot", spec, lasting_truths, predictions)
+    plain = render(without, [], FULL, {f"case{k:04d}": f"case{k:04d}" for k in range(3)})
+    assert "How sure it is" not in plain
