@@ -35,6 +35,7 @@ def space(*overrides: str, **current: object) -> Space:
         ("interval(0, 1)", FloatDistribution(0.0, 1.0)),
         ("int(interval(1, 5))", IntDistribution(1, 5)),
         ("tag(log, interval(1e-5, 0.1))", FloatDistribution(1e-5, 0.1, log=True)),
+        ("tag(log, int(interval(1, 64)))", IntDistribution(1, 64, log=True)),
     ],
 )
 def test_distributions(text: str, distribution: BaseDistribution) -> None:
