@@ -28,7 +28,7 @@ _LEAST = {
     "in_len": 1, "out_len": 1, "unroll": 0, "unroll_epochs": 0, "noise": 0, "stretch": 0, "truncate": 1,
     "passes": 1,
 }  # fmt: skip
-# A stretch that grows begins with this share of its rows.
+# A stretch that grows begins with one part in so many of its rows.
 _FIRST_SHARE = 8
 
 
