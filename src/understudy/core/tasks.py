@@ -133,6 +133,11 @@ class Rollout:
         needed = self.in_len + (1 if self.stretch else self.out_len * (1 + self.unroll))
         for case in table:
             if len(case.values) < needed:
+                if self.stretch:
+                    raise DataError(
+                        f"case {case.id!r} has {len(case.values)} rows; settings.in_len {self.in_len} and one row "
+                        f"to predict need at least {needed}"
+                    )
                 unrolled = f" x (1 + settings.unroll {self.unroll})" if self.unroll else ""
                 raise DataError(
                     f"case {case.id!r} has {len(case.values)} rows; settings.in_len {self.in_len} + "

@@ -131,7 +131,8 @@ class _SignalPage:
     def write(self, curves: Curves, i: int, path: Path) -> None:
         self.plot.show(curves, i)
         self.title.set_text(f"{shorten(curves.names[i], 42)} · {shorten(curves.case, 22)}")
-        self.numbers.set_text(caption(curves, i))
+        shaded = "" if curves.half is None else ", shaded: 90 % interval"
+        self.numbers.set_text(caption(curves, i) + shaded)
         self.plot.ax.set_ylabel(label(curves, i, 34))
         self.canvas.restore_region(self.shared)
         for artist in self.own:

@@ -175,3 +175,9 @@ def test_stretches_grow_from_an_eighth() -> None:
     rows, net, growing = batch(), model(), task(unroll_epochs=10)
     for epoch, n in ((0, 4), (5, 17), (10, 30), (99, 30)):
         torch.testing.assert_close(growing.loss(net, rows, epoch=epoch), task().loss(net, rows[:, : 4 + n]))
+
+
+def test_a_case_without_a_row_to_predict_is_named() -> None:
+    with pytest.raises(DataError, match="one row to predict need at least 5"):
+        task().check(table([9, 4]))
+    task().check(table([9, 5]))
