@@ -79,12 +79,14 @@ def test_kill_9_of_a_sweep(start: Start, tmp_path: Path, fifo: str) -> None:
     assert len(list(tmp_path.glob("runs/*"))) == 1, "it goes on in the same folder"
 
 
-def test_kill_9_of_a_worker(start: Start, tmp_path: Path, fifo: str) -> None:
-    pytest.importorskip(
-        "hydra_plugins.hydra_joblib_launcher", reason="hydra-joblib-launcher is not installed"
-    )
+LAUNCHERS = {"joblib": "hydra_plugins.hydra_joblib_launcher", "ray": "ray"}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_kill_9_of_a_worker(start: Start, tmp_path: Path, fifo: str, launcher: str) -> None:
+    pytest.importorskip(LAUNCHERS[launcher], reason=f"{launcher} is not installed")
     process = start(
-        "settings.seed=1,667,2,3", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", TOY_FIFO=fifo
+        "settings.seed=1,667,2,3", f"hydra/launcher={launcher}", "hydra.launcher.n_jobs=2", TOY_FIFO=fifo
     )
     worker = in_the_middle(process, fifo)
     assert worker != process.pid

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from understudy.errors import ConfigError, ModelError
 from understudy.sweep.alive import Heart
 from understudy.sweep.options import SweepOptions, check_objectives, options_of
+from understudy.sweep.ray import RayLaunching
 from understudy.sweep.space import Space, space_of
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ class _Loop:
         self.launcher = launcher
         self.search = search
         self.say = say
-        self.batch = slots(config.hydra.launcher, search)
+        self.batch = slots(launcher, config.hydra.launcher, search)
 
     def run(self, parent: str) -> None:
         search = self.search
@@ -296,22 +297,24 @@ class _Loop:
 MOST_DEATHS = 3
 
 
-def slots(launcher: Mapping[str, Any], search: Search) -> int:
+def slots(launcher: Launcher, options: Mapping[str, Any], search: Search) -> int:
     """How many trials are launched together.
 
     A sampler that learns is asked for as few as possible at a time. Points that are known beforehand go in
     larger batches, so that no worker waits for the slowest one of its batch.
     """
+    room = (
+        launcher.at_once() if isinstance(launcher, RayLaunching) else 0
+    )  # also where it is not needed: it checks
     if search.options.n_jobs:
         return search.options.n_jobs
-    target = str(launcher.get("_target_", ""))
-    if target.endswith("BasicLauncher"):
+    if str(options.get("_target_", "")).endswith("BasicLauncher"):
         return 1
-    at_once = int(launcher.get("n_jobs") or launcher.get("array_parallelism") or 0)
-    if at_once <= 0:
-        at_once = os.cpu_count() or 1
+    room = room or int(options.get("n_jobs") or options.get("array_parallelism") or 0)
+    if room <= 0:
+        room = os.cpu_count() or 1
     learns = not search.grid and search.sampler not in ("random", "qmc")
-    return min(at_once, 16) if learns else 8 * at_once
+    return min(room, 16) if learns else 8 * room
 
 
 def _quoted(text: str) -> str:
