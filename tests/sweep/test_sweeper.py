@@ -158,7 +158,6 @@ BAD = [
     ([LR, "hydra/sweeper/pruner=medan"], ["did you mean 'median'"]),
     ([LR, "hydra.sweeper.n_trials=0"], ["n_trials", "0"]),
     ([LR, "hydra.sweeper.n_trial=5"], ["hydra.sweeper.n_trial"]),
-    ([LR, "hydra/launcher=ray"], ["pip install 'understudy[ray]'"]),
     (["settings.batch_size=range(1,100)", "settings.in_len=range(1,100)"], ["9,801", "n_trials"]),
 ]  # fmt: skip
 
