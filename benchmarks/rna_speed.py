@@ -26,7 +26,8 @@ from understudy.core.blocks import sinusoidal_positions
 from understudy.core.nets.starter import Starter
 from understudy.core.nets.tokens import TokenSizes
 from understudy.core.oneshot import OneShotModel
-from understudy.rna.batches import MoleculeLoader, Probed, ReactivityBatch
+from understudy.rna.batches import Probed, ReactivityBatch
+from understudy.rna.loader import MoleculeLoader
 from understudy.rna.molecules import Molecules
 from understudy.rna.pairing import Pairs
 from understudy.rna.task import Reactivities

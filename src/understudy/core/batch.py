@@ -16,8 +16,9 @@ class TokenBatch(NamedTuple):
     Attributes:
         tokens: ``(B, L)`` int64; anything where ``mask`` is false.
         mask: ``(B, L)`` bool, true at the positions of a case and false behind its end.
-        pairs: ``(B, L, L)`` float32, how probable it is that two positions pair: symmetric, zero on the diagonal
-            and behind the end of a case. None where nothing is known of any case.
+        pairs: ``(B, L, L)`` float32, how probable it is that two positions pair: symmetric, zero behind the end
+            of a case. On the diagonal stands how probably a position pairs with one that the batch does not show;
+            zero for whole cases. None where nothing is known of any case.
         known: ``(B,)`` bool, whether ``pairs`` says something about the case. None with ``pairs``.
     """
 

@@ -5,10 +5,9 @@ Axes: M molecules, B molecules of a batch, L nucleotides of its longest, 2 chemi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -162,66 +161,3 @@ class Batching:
             size = int(self.sizes(lengths[part]).min())
             batches += [part[first : first + size] for first in range(0, len(part), size)]
         return batches
-
-
-class MoleculeLoader:
-    """Training batches in an order that depends on seed and epoch only.
-
-    ``state_dict`` and ``load_state_dict`` let Lightning resume in the middle of an epoch with the batch that would
-    have come next. Several ranks each take their share of the batches of an epoch.
-    """
-
-    def __init__(
-        self,
-        data: Probed,
-        molecules: Sequence[int] | Ints,
-        weight: NDArray[np.float32],
-        batching: Batching,
-        *,
-        seed: int,
-        flip: bool = False,
-        max_batches: int | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.data = data
-        self.molecules = np.asarray(molecules, np.int64)
-        self.weight = weight
-        self.batching = batching
-        self.seed, self.flip, self.max_batches = seed, flip, max_batches
-        self.rank, self.world_size = rank, world_size
-        self.epoch = 0
-        self._resume_at = self._done = 0
-        # Which molecules share a bucket never changes, so neither does the number of batches.
-        self._n_batches = len(batching.cut(data.inputs.lengths, self.molecules))
-
-    def __len__(self) -> int:
-        each = -(-self._n_batches // self.world_size)
-        return min(each, self.max_batches) if self.max_batches else each
-
-    def batches(self) -> list[Ints]:
-        """The molecules of every batch of this epoch and rank."""
-        rng = np.random.default_rng((self.seed, self.epoch))
-        cut = self.batching.cut(self.data.inputs.lengths, rng.permutation(self.molecules))
-        order = rng.permutation(len(cut))
-        # Every rank takes the same number, or one would wait for ever; some batches come twice.
-        each = -(-len(order) // self.world_size)
-        mine = np.resize(order, each * self.world_size)[self.rank :: self.world_size]
-        return [cut[k] for k in mine[: len(self)]]
-
-    def __iter__(self) -> Iterator[ReactivityBatch]:
-        batches = self.batches()
-        first, self._resume_at = self._resume_at, 0
-        for k in range(first, len(batches)):
-            self._done = k + 1
-            reverse = None
-            if self.flip:
-                coins = np.random.default_rng((self.seed, self.epoch, self.rank, k))
-                reverse = coins.random(len(batches[k])) < 0.5
-            yield self.data.measured(batches[k], self.weight, reverse)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "done": self._done % len(self)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch, self._resume_at = state["epoch"], state["done"]

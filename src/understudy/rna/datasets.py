@@ -27,6 +27,7 @@ class Probing:
     noisy: bool
     error_weight: float
     flip: bool
+    pieces: float
     bucket: int
     positions: int | None
     background: str

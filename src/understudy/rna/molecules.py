@@ -92,13 +92,10 @@ class MoleculeWriter:
         """Molecules that follow those before, in row groups of their own."""
         for first in range(0, len(molecules), _ROWS_A_GROUP):
             last = min(first + _ROWS_A_GROUP, len(molecules))
-            self._queue.append(self._compress.submit(self._put, molecules, first, last))
+            self._queue.append(self._compress.submit(self._writer.write_table, _rows(molecules, first, last)))
             self._queue.append(self._hash.submit(self._digest.update, molecules, first, last))
             while len(self._queue) > 2 * _AHEAD:
                 self._queue.popleft().result()
-
-    def _put(self, molecules: Molecules, first: int, last: int) -> None:
-        self._writer.write_table(_rows(molecules, first, last))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

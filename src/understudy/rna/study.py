@@ -74,6 +74,7 @@ class ReactivityStudy:
             noisy=d.noisy,
             error_weight=d.error_weight,
             flip=d.flip,
+            pieces=d.pieces,
             bucket=d.bucket,
             positions=d.positions,
         )

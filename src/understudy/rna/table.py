@@ -149,8 +149,7 @@ class Digest:
                 "datasets",
                 "lengths",
                 "tokens",
-                "reactivity",
-                "error",
+                *(f"{kind} {c}" for kind in ("reactivity", "error") for c in CHEMICALS),
                 "signal_to_noise",
                 "reads",
                 "filter",
@@ -166,12 +165,13 @@ class Digest:
             "datasets": "".join(f"{name}\n" for name in names).encode(),
             "lengths": np.diff(molecules.offsets[first : last + 1]).astype("<i8"),
             "tokens": np.ascontiguousarray(molecules.tokens[a:b]),
-            "reactivity": _one_nan(molecules.reactivity[a:b]),
-            "error": _one_nan(molecules.error[a:b]),
             "signal_to_noise": _one_nan(molecules.signal_to_noise[first:last]),
             "reads": _one_nan(molecules.reads[first:last]),
             "filter": np.ascontiguousarray(molecules.sn_filter[first:last]).view(np.uint8),
         }
+        for k, chemical in enumerate(CHEMICALS):
+            feed[f"reactivity {chemical}"] = _one_nan(molecules.reactivity[a:b, k])
+            feed[f"error {chemical}"] = _one_nan(molecules.error[a:b, k])
         for name, content in feed.items():
             self._parts[name].update(content)
 
@@ -179,10 +179,15 @@ class Digest:
         return hashlib.sha256(b"".join(part.digest() for part in self._parts.values())).hexdigest()
 
 
+_NAN = np.array(np.nan, "<f4").view("<u4")
+
+
 def _one_nan(values: Floats) -> Floats:
     """NaN has many bit patterns; the fingerprint knows one."""
-    same = values.astype("<f4", order="C")
-    same[np.isnan(same)] = np.nan
+    same = np.ascontiguousarray(values, "<f4")
+    unknown = np.isnan(same)
+    if np.count_nonzero(unknown) != np.count_nonzero(same.view("<u4") == _NAN):
+        same = np.where(unknown, np.float32(np.nan), same)
     return same
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from understudy.core.oneshot import OneShotModel, apply
 from understudy.errors import ConfigError, did_you_mean
-from understudy.rna.batches import Batching, MoleculeLoader, Probed, ReactivityBatch
+from understudy.rna.batches import Batching, Probed, ReactivityBatch
+from understudy.rna.loader import MoleculeLoader
 from understudy.rna.molecules import CHEMICALS, Molecules
 
 WEIGHTS = ("log_snr", "none")
@@ -33,6 +34,7 @@ class Reactivities:
         noisy: whether molecules that fail ``SN_filter`` may train. They never validate.
         error_weight: what the predicted errors count beside the reactivities.
         flip: read half of the molecules backwards, another half in every epoch.
+        pieces: share of the batches that show pieces of the molecules; see :mod:`understudy.rna.pieces`.
         bucket, positions: see :class:`understudy.rna.batches.Batching`.
 
     Raises:
@@ -46,6 +48,7 @@ class Reactivities:
     noisy: bool = True
     error_weight: float = 0.2
     flip: bool = False
+    pieces: float = 0.0
     bucket: int = 16
     positions: int | None = None
 
@@ -57,6 +60,8 @@ class Reactivities:
             )
         if self.error_weight < 0:
             raise ConfigError(f"dataset.error_weight must not be negative, not {self.error_weight}")
+        if not 0 <= self.pieces <= 1:
+            raise ConfigError(f"dataset.pieces is a share from 0 to 1, not {self.pieces}")
 
     def weights(self, molecules: Molecules) -> NDArray[np.float32]:
         """(M, 2) what a measured value counts; zero where it must not be learnt from."""
@@ -91,6 +96,7 @@ class Reactivities:
             batching,
             seed=seed,
             flip=self.flip,
+            pieces=self.pieces,
             max_batches=max_batches,
             rank=rank,
             world_size=world_size,

@@ -7,40 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rna_profiles import probed
 from understudy.errors import ConfigError
-from understudy.rna.batches import Batching, MoleculeLoader, Probed
-from understudy.rna.molecules import Molecules
-from understudy.rna.pairing import Pairs
+from understudy.rna.batches import Batching, Probed
+from understudy.rna.loader import MoleculeLoader
 
 lengths_strategy = st.lists(st.integers(1, 60), min_size=1, max_size=40)
-
-
-def probed(lengths: list[int], seed: int = 0) -> Probed:
-    rng = np.random.default_rng(seed)
-    m, offsets = len(lengths), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    n = int(offsets[-1])
-    molecules = Molecules(
-        ids=tuple(f"m{i}" for i in range(m)),
-        offsets=offsets,
-        tokens=rng.integers(0, 4, n).astype(np.uint8),
-        reactivity=rng.normal(size=(n, 2)).astype(np.float32),
-        error=rng.random((n, 2), dtype=np.float32),
-        signal_to_noise=rng.random((m, 2), dtype=np.float32) * 5,
-        reads=np.full((m, 2), 500, np.float32),
-        sn_filter=np.ones((m, 2), bool),
-        dataset=np.zeros(m, np.int16),
-        dataset_names=("x",),
-    )
-    has = [i for i, length in enumerate(lengths) if length > 2]
-    counts = np.zeros(m, np.int64)
-    counts[has] = 1
-    pairs = Pairs(
-        np.concatenate([[0], np.cumsum(counts)]),
-        np.zeros(len(has), np.uint16),
-        np.array([lengths[i] - 2 for i in has], np.uint16),
-        np.full(len(has), 0.7, np.float32),
-    )
-    return Probed(molecules, pairs)
 
 
 def loader(data: Probed, batching: Batching, **options: object) -> MoleculeLoader:

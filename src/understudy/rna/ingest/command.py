@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from understudy.core.files import atomic_path
 from understudy.errors import ConfigError, DataError
 from understudy.progress import Progress
 from understudy.rna.ingest.summary import Summary
+
+# Files, where to, what to do with bad cases, progress, and who is told as soon as everything is counted.
+Reader = Callable[
+    [list[Path], Path, str, Callable[[int, int], None], Callable[[Summary], None]], Summary
+]  # fmt: skip
 
 FORMATS = ("ribonanza", "rdat", "fasta")
 
@@ -37,25 +44,39 @@ def run(kind: str, arguments: Sequence[str], out: Path, *, skip_bad: bool, termi
     if len({path.resolve() for path in files}) < len(files):
         raise ConfigError("a file is named twice")
     on_bad_case = "skip" if skip_bad or "on_bad_case=skip" in settings else "error"
-    with terminal.bar(f"reading {kind}") as on_progress:
-        summary = _reader(kind)(files, out, on_bad_case, on_progress)
     from understudy.rna.ingest.figure import draw_summary
 
-    figure = draw_summary(summary, out.with_suffix(".png"), ", ".join(path.name for path in files))
+    drawn: list[Future[bytes]] = []
+    with ThreadPoolExecutor(1) as pool, terminal.bar(f"reading {kind}") as on_progress:
+
+        def draw(counted: Summary) -> None:
+            drawn.append(pool.submit(draw_summary, counted, ", ".join(path.name for path in files)))
+
+        summary = _reader(kind)(files, out, on_bad_case, on_progress, draw)
+    figure = out.with_suffix(".png")
+    with atomic_path(figure) as temporary:
+        temporary.write_bytes(drawn[0].result())
     for line in summary.lines():
         terminal.say(line)
     terminal.say(f"{out} (fingerprint {summary.fingerprint[:12]}), figure {figure}")
 
 
-def _reader(kind: str) -> Callable[[list[Path], Path, str, Callable[[int, int], None]], Summary]:
+def _reader(kind: str) -> Reader:
     if kind == "ribonanza":
         from understudy.rna.ingest.ribonanza import ingest_ribonanza
 
-        return lambda files, out, bad, told: ingest_ribonanza(files, out, on_bad_case=bad, on_progress=told)
+        return lambda files, out, bad, told, counted: ingest_ribonanza(
+            files, out, on_bad_case=bad, on_progress=told, on_counted=counted
+        )
     if kind == "rdat":
         from understudy.rna.ingest.rdat import ingest_rdat
 
-        return lambda files, out, bad, _: ingest_rdat(files, out, on_bad_case=bad)
+        return lambda files, out, bad, _, counted: _then(counted, ingest_rdat(files, out, on_bad_case=bad))
     from understudy.rna.ingest.fasta import ingest_fasta
 
-    return lambda files, out, bad, _: ingest_fasta(files, out, on_bad_case=bad)
+    return lambda files, out, bad, _, counted: _then(counted, ingest_fasta(files, out, on_bad_case=bad))
+
+
+def _then(counted: Callable[[Summary], None], summary: Summary) -> Summary:
+    counted(summary)
+    return summary

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from understudy.core.files import atomic_path
 from understudy.report.draw import PAPER, lettering, style_axes
 from understudy.rna.ingest.summary import BIN, BINS, FIRST_BIN, Stock, Summary
 from understudy.rna.table import CHEMICALS
@@ -18,8 +17,8 @@ _COLOURS = ("#0a66b7", "#d55e00")
 _SHOWN = (-0.5, 2.0)  # reactivities; 0 to 1 is what the official figure sees
 
 
-def draw_summary(summary: Summary, path: Path, title: str) -> Path:
-    """Write the figure as PNG, atomically. Panels of what was not measured are left out."""
+def draw_summary(summary: Summary, title: str) -> bytes:
+    """The figure as PNG. Panels of what was not measured are left out."""
     stock = summary.stock
     if stock is None:
         raise ValueError("nothing was counted")
@@ -40,9 +39,9 @@ def draw_summary(summary: Summary, path: Path, title: str) -> Path:
         # Fixed margins: to measure every label costs as much as to draw it.
         left = 0.07 if measured else 0.19
         figure.subplots_adjust(left=left, right=0.985, bottom=0.16, top=0.86, wspace=0.24)
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary)
-    return path
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png")
+    return picture.getvalue()
 
 
 def _label(ax: Axes, x: str, y: str) -> None:

@@ -18,7 +18,7 @@ from understudy.rna.table import CHEMICALS
 class Rows:
     """What is known of every good row; its values lie in the spill."""
 
-    ids: pa.ChunkedArray  # (R,) strings
+    ids: pa.StringArray  # (R,)
     dataset: NDArray[np.int16]
     chemical: NDArray[np.int8]
     sequence_hash: NDArray[np.uint64]
@@ -76,11 +76,9 @@ def join(rows: Rows) -> Joined:
     )
 
 
-def _codes(ids: pa.ChunkedArray) -> NDArray[np.int64]:
+def _codes(ids: pa.StringArray) -> NDArray[np.int64]:
     """(R,) a number for each distinct id, in order of appearance."""
-    encoded = ids.dictionary_encode().unify_dictionaries()
-    parts = [chunk.indices.to_numpy() for chunk in encoded.chunks]
-    return np.concatenate(parts).astype(np.int64) if parts else np.empty(0, np.int64)
+    return ids.dictionary_encode().indices.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
 def _first_of(codes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -33,6 +33,7 @@ def ingest_ribonanza(
     *,
     on_bad_case: str = "error",
     on_progress: OnProgress = lambda done, total: None,
+    on_counted: Callable[[Summary], None] = lambda summary: None,
 ) -> Summary:
     """Read ``train_data.csv`` or what has its columns, check it, pair the experiments and write ``out``.
 
@@ -41,6 +42,7 @@ def ingest_ribonanza(
         out: the Parquet file, replaced once the new one is whole.
         on_bad_case: ``error``: the first bad row ends it; ``skip``: bad rows are left out, counted and listed.
         on_progress: told thousandths of the work.
+        on_counted: given the summary once all rows are read and paired, before ``out`` is written.
 
     Raises:
         DataError: a file cannot be read, columns are missing, a row is bad, or no row is good.
@@ -52,6 +54,7 @@ def ingest_ribonanza(
         joined = join(rows)
         _contradictions(files, rows, names, joined, summary, on_bad_case)
         summary.stock = _stock(rows, names, joined)
+        on_counted(summary)
         _write(out, spill, rows, names, joined, summary, lambda x: on_progress(int(600 + 400 * x), 1000))
     return summary
 
@@ -107,7 +110,7 @@ def _rows(
         return np.concatenate([part.rows[name] for _, part in found])
 
     return Rows(
-        ids=pa.chunked_array([part.ids for _, part in found], pa.string()),
+        ids=pa.concat_arrays([part.ids for _, part in found]),
         dataset=dataset,
         at=at,
         file=np.concatenate([np.full(len(part.rows), k, np.int16) for k, part in found]),
@@ -207,21 +210,26 @@ def _molecules(spill: Spill, rows: Rows, names: Sequence[str], joined: Joined, w
     row, one = joined.row, joined.any_row
     lengths = rows.length[one].astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
+    # A chemical's values lie together, as they come and as they are written.
     pair = {
-        name: np.full((int(offsets[-1]), len(CHEMICALS)), np.nan, np.float32)
-        for name in ("reactivity", "error")
+        name: np.empty((len(CHEMICALS), int(offsets[-1])), np.float32) for name in ("reactivity", "error")
     }
     for k in range(len(CHEMICALS)):
         there = row[:, k] >= 0
-        mask = slice(None) if there.all() else np.repeat(there, lengths)
         for name, values in pair.items():
-            values[mask, k] = spill.gather(name, rows.at[row[there, k]], lengths[there])
-
+            if there.all():
+                spill.gather(name, rows.at[row[:, k]], lengths, out=values[k])
+            else:
+                values[k] = np.nan
+                values[k, np.repeat(there, lengths)] = spill.gather(
+                    name, rows.at[row[there, k]], lengths[there]
+                )
     return Molecules(
         ids=tuple(rows.ids.take(pa.array(one)).to_pylist()),
         offsets=offsets,
         tokens=spill.gather("tokens", rows.at[one], lengths),
-        **pair,
+        reactivity=pair["reactivity"].T,
+        error=pair["error"].T,
         signal_to_noise=_both(joined, rows.signal_to_noise, np.nan),
         reads=_both(joined, rows.reads, np.nan),
         sn_filter=_both(joined, rows.sn_filter, False),

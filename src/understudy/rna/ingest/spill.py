@@ -51,12 +51,21 @@ class Spill:
                 left = left[file.write(left) :]
         self.length += n
 
-    def gather(self, name: str, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[Any]:
-        """``array[start:start + length]`` of every row, one after the other."""
+    def gather(
+        self,
+        name: str,
+        starts: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """``array[start:start + length]`` of every row, one after the other; in ``out`` if that is given."""
         dtype = self._types[name]
         total = int(lengths.sum())
+        out = np.empty(total, dtype) if out is None else out
         if total == 0:
-            return np.empty(0, dtype)
+            return out
+        if np.array_equal(starts[1:], starts[:-1] + lengths[:-1]):
+            return self._read(name, int(starts[0]), out)
         order = np.argsort(starts, kind="stable")
         begins, ends = starts[order], (starts + lengths)[order]
         gap = begins[1:] - np.maximum.accumulate(ends)[:-1]
@@ -65,21 +74,17 @@ class Spill:
         pieces, moved, have = [], np.empty(len(starts), np.int64), 0
         for first, last in zip(firsts, lasts, strict=True):
             a, b = int(begins[first]), int(ends[first:last].max())
-            pieces.append(self._read(name, a, b))
+            pieces.append(self._read(name, a, np.empty(b - a, dtype)))
             moved[order[first:last]] = begins[first:last] - a + have
             have += b - a
         buffer = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
-        if np.array_equal(moved[1:], moved[:-1] + lengths[:-1]):
-            return buffer[moved[0] : moved[0] + total]
         before = np.cumsum(lengths) - lengths
-        taken: NDArray[Any] = buffer[np.arange(total) + np.repeat(moved - before, lengths)]
-        return taken
+        np.take(buffer, np.arange(total) + np.repeat(moved - before, lengths), out=out, mode="clip")
+        return out
 
-    def _read(self, name: str, first: int, last: int) -> NDArray[Any]:
-        dtype = self._types[name]
-        values = np.empty(last - first, dtype)
+    def _read(self, name: str, first: int, values: NDArray[Any]) -> NDArray[Any]:
         left, file = memoryview(values.data).cast("B"), self._files[name]
-        file.seek(first * dtype.itemsize)
+        file.seek(first * values.itemsize)
         while left:
             n = file.readinto(left)
             if not n:
