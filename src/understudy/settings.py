@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -25,6 +25,11 @@ class Settings:
     weight_decay: float = 0.0
     ema: float | None = None  # decay of the moving average of the weights that is validated and kept
     criterion: str = "mse"  # mse, l1 or smoothl1
+    error_scale: str = (
+        "deviation"  # of a signal; or change: of what is left of it when standing still is known
+    )
+    byproduct_weight: float = 1.0  # what an error of a byproduct counts beside one of a target
+    weights: dict[str, float] = field(default_factory=dict)  # by name of a signal, on top of that
     unroll: int = 0  # predictions fed back within a training window
     unroll_epochs: int = 0  # epochs over which that number grows from 0, or a stretch from an eighth
     noise: float = 0.0  # on the predicted signals of the history, in deviations

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
+import torch
 from torch import nn
 
 from understudy.cae.datasets import CaseDataset
 from understudy.core.baselines import fit_arx, fit_scaler, persistence, sizes_of
+from understudy.core.care import error_weights, stays
 from understudy.core.cases import CaseTable
 from understudy.core.evaluate import Evaluation, evaluate
 from understudy.core.facts import RunFacts
 from understudy.core.intervals import DEFAULT, Intervals, fit_intervals
+from understudy.core.losses import POWERS
 from understudy.core.metrics import METRICS
 from understudy.core.model import Model
 from understudy.core.nets import build_net, has_state
+from understudy.core.nets.state import StateNet
 from understudy.core.splits import split_by_case
 from understudy.core.study import Outcome, Parts, Request
 from understudy.core.tasks import Rollout
@@ -65,6 +70,7 @@ class RolloutStudy:
             test_cases=() if debug else tuple(dataset.test_cases),
             seed=settings.seed,
         )
+        self._weigh(table, table.index(split.train))
         counts = (len(split.train), len(split.val), len(split.test))
         return Parts(
             table=table,
@@ -92,6 +98,21 @@ class RolloutStudy:
             },
         )
 
+    def _weigh(self, table: CaseTable, train: Sequence[int]) -> None:
+        """From the training cases: which signals stay what they were, and what an error of each counts."""
+        s = self._request.settings
+        rows = s.stretch if self._task.stretch else s.out_len * (1 + s.unroll)
+        self._stays = stays(table, train, history=s.in_len, horizon=rows)
+        weights = error_weights(
+            table.spec,
+            self._stays.left,
+            scale=s.error_scale,
+            power=POWERS[s.criterion],
+            byproducts=s.byproduct_weight,
+            own=s.weights,
+        )
+        self._task = replace(self._task, weights=() if len(set(weights)) == 1 else weights)
+
     def fit_baselines(self, parts: Parts, progress: Progress) -> None:
         table: CaseTable = parts.table
         self._scaler = scaler = fit_scaler(table, parts.train)
@@ -107,6 +128,8 @@ class RolloutStudy:
 
     def build(self, parts: Parts, network: str, arguments: Mapping[str, Any]) -> Model:
         net = build_net(network, sizes_of(parts.table, self._task), dict(arguments))
+        if isinstance(net, StateNet):
+            net.expect(torch.from_numpy(self._stays.share))
         return Model(net, copy.deepcopy(self._scaler))  # several models of one run must not share theirs
 
     def calibrate(self, parts: Parts, model: nn.Module) -> dict[str, Any] | None:

@@ -90,6 +90,7 @@ class Rollout:
         stretch: rows that a network with a state runs in training, after the history; 0: windows, for the others.
         truncate: rows after which the gradient is cut within a stretch; None: never.
         passes: how often an epoch of stretches goes over the rows.
+        weights: (N,) what an error of each predicted signal counts; empty: all the same.
 
     Raises:
         ConfigError: a value out of range.
@@ -107,6 +108,7 @@ class Rollout:
     stretch: int = 0
     truncate: int | None = None
     passes: int = 1
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for key, least in _LEAST.items():
@@ -184,7 +186,8 @@ class Rollout:
             if self.stretch:
                 state = state.detach()
         predicted.append(model.net.predict(state, embedded[:, len(predicted) * step :]))
-        return CRITERIA[self.criterion](torch.cat(predicted, dim=1), asked[..., n_controls:])
+        weight = torch.tensor(self.weights, device=rows.device) if self.weights else None
+        return CRITERIA[self.criterion](torch.cat(predicted, dim=1), asked[..., n_controls:], weight)
 
     def _rows(self, epoch: int) -> int:
         """How many rows of a window or stretch are predicted in ``epoch`` (from 0)."""

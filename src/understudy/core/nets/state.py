@@ -37,7 +37,7 @@ class Bent(nn.Module):
 
 
 class Stay(nn.Module):
-    """A share of each signal, zero at first."""
+    """A share of each signal."""
 
     def __init__(self, n: int) -> None:
         super().__init__()
@@ -73,6 +73,11 @@ class StateNet(WindowNet):
     @property
     def rows_at_once(self) -> int:
         return _ROWS_AT_ONCE
+
+    def expect(self, share: Tensor) -> None:
+        """Begin training with a network that keeps these shares (N,) of what was last measured."""
+        with torch.no_grad():
+            self.stay.share.copy_(share)
 
     def begin(self, past: Tensor) -> Tensor:
         return torch.cat([past[:, -1, self.sizes.n_controls :], self.encoder(past.flatten(1))], dim=1)
