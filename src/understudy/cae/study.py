@@ -20,13 +20,13 @@ from understudy.core.intervals import DEFAULT, Intervals, fit_intervals
 from understudy.core.losses import POWERS
 from understudy.core.metrics import METRICS
 from understudy.core.model import Model
-from understudy.core.nets import build_net, has_state
-from understudy.core.nets.state import StateNet
+from understudy.core.nets import Committee, StateNet, build_net, has_state
 from understudy.core.splits import split_by_case
 from understudy.core.study import Outcome, Parts, Request
 from understudy.core.tasks import Rollout
 from understudy.progress import Progress
 from understudy.report import write_report
+from understudy.report.verdict import broken_promise
 
 
 class RolloutStudy:
@@ -128,7 +128,7 @@ class RolloutStudy:
 
     def build(self, parts: Parts, network: str, arguments: Mapping[str, Any]) -> Model:
         net = build_net(network, sizes_of(parts.table, self._task), dict(arguments))
-        if isinstance(net, StateNet):
+        if isinstance(net, StateNet | Committee):
             net.expect(torch.from_numpy(self._stays.share))
         return Model(net, copy.deepcopy(self._scaler))  # several models of one run must not share theirs
 
@@ -180,7 +180,10 @@ class RolloutStudy:
                 on_progress=on_progress,
             )
         scores = {f"baseline/{other.name}/score": other.score() for other in beside}
-        return Outcome({**metrics_of(evaluation), **scores}, table_lines(evaluation, beside))
+        lines = table_lines(evaluation, beside)
+        if broken := broken_promise(evaluation):
+            lines.append(f"WARNING: {broken.replace('`', '')}")
+        return Outcome({**metrics_of(evaluation), **scores}, lines)
 
 
 def metrics_of(evaluation: Evaluation) -> dict[str, float]:

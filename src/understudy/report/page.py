@@ -21,7 +21,7 @@ from understudy.report.draw import caption, label
 from understudy.report.numbers import MISSING, listing, number, seconds
 from understudy.report.svg import Svgs
 from understudy.report.template import render_page
-from understudy.report.verdict import verdict
+from understudy.report.verdict import broken_promise, verdict
 
 if TYPE_CHECKING:
     from understudy.core.evaluate import Evaluation
@@ -101,6 +101,7 @@ def _content(
         "columns": [head for _, _, head in COLUMNS],
         "overall": overall(methods) if len(targets) > 1 else None,
         "targets": rows,
+        "broken": broken_promise(evaluation),
         "intervals": _intervals(evaluation, targets),
         "asked": f"{DEFAULT:.0%}".replace("%", " %"),
         "partial": any(row.partial for row in rows[0].rows),

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from understudy.core.intervals import DEFAULT
 from understudy.report.numbers import listing
 
 if TYPE_CHECKING:
     from understudy.core.evaluate import Evaluation
 
 _MOST_NAMES = 5
+_MAY_LACK = 0.1  # of the points that an interval was asked to hold
 
 
 def verdict(evaluation: Evaluation, baselines: Sequence[Evaluation]) -> str:
@@ -31,6 +33,25 @@ def verdict(evaluation: Evaluation, baselines: Sequence[Evaluation]) -> str:
         head = f"{name} diverged in {gone} of {n} test cases. In the {_others(n - gone)} "
         name = "it"
     return head + _comparison(name, evaluation, baselines)
+
+
+def broken_promise(evaluation: Evaluation) -> str:
+    """The targets whose intervals hold far less of the test cases than was asked, in a sentence; else nothing."""
+    found = evaluation.held(DEFAULT)
+    if found is None:
+        return ""
+    broken = [
+        f"`{evaluation.spec.predicted[i].name}` ({found.coverage[i]:.0%})".replace("%", " %")
+        for i in evaluation.spec.target_columns
+        if found.coverage[i] < DEFAULT - _MAY_LACK
+    ]
+    if not broken:
+        return ""
+    asked = f"{DEFAULT:.0%}".replace("%", " %")
+    return (
+        f"Intervals of {asked} hold too few points of {listing(broken, _MOST_NAMES)}: "
+        "the test cases are not like those that validated, or these were too few. Do not rely on them."
+    )
 
 
 def _others(count: int) -> str:

@@ -5,11 +5,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
+import pytest
 
 from understudy.core.intervals import Intervals
 from understudy.core.spec import DataSpec, Signal
 from understudy.report import RunFacts
 from understudy.report.page import render
+from understudy.report.verdict import broken_promise
 
 FULL = RunFacts(
     "dot on tanks",
@@ -219,7 +221,24 @@ def test_intervals_stand_beside_the_errors_and_in_the_figures(
     rows = {row[0]: row[-3:] for row in page.rows if row and row[0] in ("level/upper", "power")}
     assert rows["level/upper"] == ["50.0 %", "0.500", "0.250"]
     assert rows["power"] == ["–", "–", "–"]
-    assert "shaded: 90 % interval" in " ".join(page.words)
+    words = " ".join(page.words)
+    assert "shaded: 90 % interval" in words
+    assert "too few points of level/upper (50 %)" in " ".join(words.split())
     without = make_evaluation("dot", spec, lasting_truths, predictions)
     plain = render(without, [], FULL, {f"case{k:04d}": f"case{k:04d}" for k in range(3)})
     assert "How sure it is" not in plain
+    assert "too few points" not in plain
+
+
+@pytest.mark.parametrize(("within", "alarm"), [(0.75, True), (0.85, False)])
+def test_an_interval_that_holds_too_little_is_said(
+    spec, lasting_truths, make_evaluation, shifted, within: float, alarm: bool
+) -> None:
+    predictions = shifted(lasting_truths, 0.0)
+    for prediction in predictions:
+        prediction[round(within * len(prediction)) :, 1] += 1.0
+    evaluation = replace(
+        make_evaluation("dot", spec, lasting_truths, predictions),
+        intervals=Intervals((0.9,), (0,), np.full((1, 1, 3), 0.5, np.float32)),
+    )
+    assert ("`level/upper` (75 %)" in broken_promise(evaluation)) is alarm

@@ -6,6 +6,7 @@ import inspect
 from typing import Any, overload
 
 from understudy.core.nets.base import Sizes, WindowNet
+from understudy.core.nets.committee import Committee
 from understudy.core.nets.linear import ARX, ArxFit, Persistence
 from understudy.core.nets.operator import DeepOLSTM, DeepONet, DeepOTransformer
 from understudy.core.nets.ribo import Ribo
@@ -56,6 +57,9 @@ def build_net(name: str, sizes: Sizes | TokenSizes, arguments: dict[str, Any]) -
     if isinstance(sizes, Sizes) and sizes.n_controls < 1:
         raise ConfigError("the data set has no control: name at least one signal that is known in advance")
     net: Any = NETS[name]
+    arguments = dict(arguments)
+    members = arguments.pop("members", 1) if has_state(name) else 1
+    _check(name, "members", members, "int")
     known = {p.name: p for p in inspect.signature(net).parameters.values() if p.kind is p.KEYWORD_ONLY}
     for key, value in arguments.items():
         if key not in known:
@@ -69,6 +73,8 @@ def build_net(name: str, sizes: Sizes | TokenSizes, arguments: dict[str, Any]) -
             raise ConfigError(
                 f"model.{key} {arguments[key]} cannot be divided among model.heads {arguments['heads']} heads"
             )
+    if members > 1:
+        return Committee([net(sizes, **arguments) for _ in range(members)])
     built: WindowNet | TokenNet = net(sizes, **arguments)
     return built
 
@@ -95,6 +101,7 @@ __all__ = [
     "BASELINES",
     "NETS",
     "ArxFit",
+    "Committee",
     "Sizes",
     "StateNet",
     "TokenNet",
