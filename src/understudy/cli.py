@@ -199,7 +199,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         "--coverage",
         type=float,
         metavar="P",
-        help="CAE: columns NAME_low and NAME_high too, between which a measured value lies with this probability: "
+        help="columns NAME_low and NAME_high too, between which a measured value lies with this probability: "
         "0.5, 0.8, 0.9 or 0.95",
     )
     rna = parser.add_argument_group("RNA runs")

@@ -76,6 +76,20 @@ def test_runs_are_averaged_and_options_stand_anywhere(run: Run) -> None:
     np.testing.assert_array_equal(values("12.tsv"), values("21.tsv"))
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["x.fasta", "--out", "x.tsv"], "a run was saved without intervals, by an earlier version"),
+        (["x.fasta", "--shape", "shapes"], "--coverage adds columns to a table: give --out"),
+        (["--kaggle", "t.csv", "--out", "s.csv"], "--coverage adds columns to a table"),
+    ],
+)
+def test_intervals_that_cannot_be_given(run: Run, options: list[str], words: str) -> None:
+    done = run("predict", "one", *options, "--coverage", "0.9", "--pairing", "none")
+    assert (done.status, done.out) == (2, "")
+    assert words in done.err
+
+
 def test_memory_says_how_sequences_are_cut(run: Run) -> None:
     Path("long.fasta").write_text(f">a\n{random_sequence(2000, 0)}\n")
     done = run("predict", "one", "long.fasta", "--out", "x.tsv", "--pairing", "none", "--memory", "0.001")

@@ -11,7 +11,9 @@ import pytest
 
 import understudy
 from helpers import Run
+from understudy.core.bundle import load_bundle
 from understudy.rna.demo import made_molecules
+from understudy.rna.intervals import ProfileIntervals
 from understudy.rna.molecules import Molecules, write_molecules
 
 TINY = ("model.dim=16", "model.depth=1", "model.heads=2", "model.width=16")
@@ -65,12 +67,43 @@ def test_everything_of_a_run(run: Run, tmp_path: Path) -> None:
     table = pd.read_csv("y.tsv", sep="\t")
     np.testing.assert_allclose(table[["2A3", "DMS"]], y[:, :2], atol=1e-4)
 
+    _look_at_intervals(run, place, y)
+
     molecules = made_molecules(60, 5, jobs=1)
     write_molecules(molecules, Path("other.parquet"))
     done = run("evaluate", str(place), "other.parquet", "--out", "other")
     assert done.status == 0, done.err
     other = json.loads(Path("other/metrics.json").read_text())
     assert {b["name"] for b in other["baselines"]} == {"median", "median per nucleotide"}
+
+
+def _look_at_intervals(run: Run, place: Path, y: np.ndarray) -> None:
+    held = json.loads((place / "metrics.json").read_text())["model"]["intervals"]["0.9"]
+    assert 0 < held["2A3"]["all"]["coverage"] <= 1
+    assert (
+        f"hold 2A3 {held['2A3']['all']['coverage']:.1%}".replace("%", " %")
+        in (place / "train.log").read_text()
+    )
+    assert "How sure it is" in (place / "report.html").read_text()
+    for name in ("ends.tsv", "ends.parquet"):
+        done = run(
+            "predict", str(place), "hairpin.fa", "--pairing", "none", "--coverage", "0.9", "--out", name
+        )
+        assert done.status == 0, done.err
+    table, lists = pd.read_csv("ends.tsv", sep="\t"), pd.read_parquet("ends.parquet")
+    assert list(table)[-4:] == ["2A3_low", "2A3_high", "DMS_low", "DMS_high"]
+    bundle = load_bundle(place)
+    assert bundle.intervals is not None
+    tokens = np.array(["ACGU".index(letter) for letter in table["nucleotide"]], np.uint8)
+    half = ProfileIntervals.from_json(bundle.intervals).half_width(0.9, y, tokens)
+    for c, chemical in enumerate(("2A3", "DMS")):
+        for sign, end in ((-1, "low"), (1, "high")):
+            expected = np.clip(y[:, c] + sign * half[:, c], 0, 1)
+            np.testing.assert_allclose(table[f"{chemical}_{end}"], expected, atol=1e-4)
+            np.testing.assert_allclose(lists[f"{chemical}_{end}"][0], expected, atol=1e-4)
+    done = run("predict", str(place), "hairpin.fa", "--coverage", "0.7", "--out", "z.tsv")
+    assert (done.status, Path("z.tsv").exists()) == (2, False)
+    assert "0.5, 0.8, 0.9, 0.95, not of 0.7" in done.err
 
 
 def test_folds_are_disjoint_by_sequence_even_across_data_sets(run: Run, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def fit_intervals(
         for i in range(n_signals):
             points = np.sort(errors[:, first:last, i].ravel())
             points = points[~np.isnan(points)]
-            widths[:, h, i] = [_quantile(points, coverage) for coverage in coverages]
+            widths[:, h, i] = [quantile(points, coverage) for coverage in coverages]
     return Intervals(tuple(coverages), first_rows, widths)
 
 
@@ -117,7 +117,7 @@ def _horizons(present: NDArray[np.int64]) -> tuple[int, ...]:
     return tuple(kept)
 
 
-def _quantile(points: NDArray[np.float32], coverage: float) -> float:
+def quantile(points: NDArray[np.float32], coverage: float) -> float:
     """The smallest of ``points`` (sorted) that so many of n + 1 do not exceed; the largest where n is too small."""
     if not len(points):
         return float("nan")

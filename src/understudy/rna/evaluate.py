@@ -15,7 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.core.intervals import DEFAULT
 from understudy.rna.features import Integers, rows_of
+from understudy.rna.intervals import HeldProfiles, ProfileIntervals, held_profiles
 from understudy.rna.molecules import ALPHABET, CHEMICALS, Molecules
 from understudy.rna.pairing.pairs import offsets_of
 from understudy.rna.tallies import (
@@ -52,6 +54,7 @@ class ProfileEvaluation:
         calibration: of the predicted errors of each chemical; None where none are predicted.
         density: (2, DENSITY, DENSITY) nucleotides by clipped measured (rows) and predicted (columns) value.
         seconds_per_molecule: what predicting took; NaN if unknown.
+        intervals: what the network was calibrated with; None where it was not.
     """
 
     name: str
@@ -68,6 +71,20 @@ class ProfileEvaluation:
     calibration: tuple[Calibration | None, ...]
     density: NDArray[np.int64]
     seconds_per_molecule: float = float("nan")
+    intervals: ProfileIntervals | None = None
+
+    def held(self, coverage: float) -> HeldProfiles | None:
+        """What the intervals hold of the nucleotides that count."""
+        if self.intervals is None or not self.n_scored:
+            return None
+        rows = rows_of(self.molecules.offsets, self.index)[self.counted]
+        return held_profiles(
+            self.intervals,
+            coverage,
+            self.prediction[self.counted],
+            self.molecules.reactivity[rows],
+            self.molecules.tokens[rows],
+        )
 
     @property
     def mae(self) -> float:
@@ -227,12 +244,14 @@ def metrics_of(evaluation: ProfileEvaluation, prefix: str = "test") -> dict[str,
         if calibration is not None:
             named[f"{prefix}/error_within/{chemical}"] = calibration.within
             named[f"{prefix}/error_correlation/{chemical}"] = calibration.correlation
+    if (found := evaluation.held(DEFAULT)) is not None:
+        for k, chemical in enumerate(CHEMICALS):
+            named[f"{prefix}/coverage_{DEFAULT:g}/{chemical}"] = float(found.coverage[-1, k])
+            named[f"{prefix}/width_{DEFAULT:g}/{chemical}"] = float(found.width[-1, k])
     for kind, path in (("data set", "dataset/"), ("length", "length/"), ("pairing", "")):
         if kind in evaluation.by:
-            found = evaluation.by[kind]
-            named |= {
-                f"{prefix}/mae/{path}{g}": float(v) for g, v in zip(found.labels, found.mae, strict=True)
-            }
+            by = evaluation.by[kind]
+            named |= {f"{prefix}/mae/{path}{g}": float(v) for g, v in zip(by.labels, by.mae, strict=True)}
     nucleotide = evaluation.by["nucleotide"]
     for letter, pooled, values in zip(nucleotide.labels, nucleotide.mae, nucleotide.by_chemical, strict=True):
         named[f"{prefix}/mae/{letter}"] = float(pooled)
@@ -253,6 +272,9 @@ def table_lines(evaluation: ProfileEvaluation, others: Sequence[ProfileEvaluatio
     for e in everyone:
         values = [e.mae, *e.overall.by_chemical[0]]
         lines.append(f"{e.name:{width}}" + "".join(f"{v:>10.4f}" for v in values))
+    if (found := evaluation.held(DEFAULT)) is not None:
+        held = ", ".join(f"{c} {x:.1%}" for c, x in zip(CHEMICALS, found.coverage[-1], strict=True))
+        lines.append(f"intervals of {DEFAULT:.0%} hold {held} of the nucleotides".replace("%", " %"))
     return lines
 
 

@@ -11,6 +11,7 @@ from understudy.core.bundle import Bundle
 from understudy.core.oneshot import OneShotModel, apply
 from understudy.errors import ModelError
 from understudy.rna.batches import Sequences
+from understudy.rna.intervals import ProfileIntervals
 from understudy.rna.pairing import Pairs
 from understudy.rna.sequences import encode_many
 from understudy.rna.table import CHEMICALS
@@ -32,6 +33,8 @@ class NetworkPredictor:
             raise ModelError(f"a network {bundle.network!r} does not predict reactivities of RNA")
         self._model = bundle.model
         self.uses_pairs = bundle.model.net.uses_pairs
+        kept = bundle.intervals
+        self.intervals = None if kept is None else ProfileIntervals.from_json(kept)
         self.trained_with_flips = bundle.facts.get(FLIPS) == "yes"
 
     def __call__(self, sequences: Sequence[str], pairs: Pairs | None) -> list[NDArray[np.float32]]:

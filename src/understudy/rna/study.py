@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -28,8 +29,9 @@ from understudy.rna.baselines import Baseline, evaluate_baselines, fit_baselines
 from understudy.rna.batches import Probed
 from understudy.rna.datasets import Probing, RnaDataset
 from understudy.rna.evaluate import ProfileEvaluation, evaluate_profiles, metrics_of, table_lines
-from understudy.rna.features import pairing_of_rows
+from understudy.rna.features import pairing_of_rows, rows_of
 from understudy.rna.groups import folds, longest_held_out
+from understudy.rna.intervals import ProfileIntervals, fit_profile_intervals
 from understudy.rna.medians import Medians
 from understudy.rna.molecules import read_molecules
 from understudy.rna.pairing import Pairs, available, pairing_of
@@ -85,6 +87,7 @@ class ReactivityStudy:
             )
         self._baselines: list[Baseline] = []
         self._test: Probed
+        self._intervals: ProfileIntervals | None = None
 
     @property
     def task(self) -> Reactivities:
@@ -219,8 +222,19 @@ class ReactivityStudy:
         return OneShotModel(build_net(network, sizes, dict(arguments)))
 
     def calibrate(self, parts: Parts, model: nn.Module) -> dict[str, Any] | None:
-        """Nothing: the network predicts its error itself."""
-        return None
+        """Intervals from the validation molecules that are scored, as they are learnt."""
+        table: Probed = parts.table
+        molecules = table.molecules
+        index = np.asarray(parts.val)
+        index = index[molecules.scored[index]]
+        prediction = np.concatenate(
+            self._task.predict(cast(OneShotModel, model.eval()), table, index.tolist())
+        )
+        rows = rows_of(molecules.offsets, index)
+        self._intervals = fit_profile_intervals(
+            prediction, molecules.reactivity[rows], molecules.tokens[rows]
+        )
+        return self._intervals.to_json()
 
     def baselines(self) -> Mapping[str, nn.Module]:
         return {}
@@ -239,6 +253,7 @@ class ReactivityStudy:
         networks = {network: model, **others}
         with progress.bar("predicting the test molecules"):
             evaluations = [self._evaluated(name, one, index, pairing) for name, one in networks.items()]
+        evaluations[0] = replace(evaluations[0], intervals=self._intervals)
         beside = evaluate_baselines(self._baselines, self._test.molecules, index, pairing=pairing)
         return _written(
             self._request.folder,
@@ -316,6 +331,7 @@ def evaluate_run(run: str, source: str, options: Mapping[str, Any], progress: Pr
     pairing = _pairing(Probed(molecules, pairs), index)
     with progress.bar("predicting the molecules"):
         evaluation = _timed(bundle.network, molecules, index, pairing, lambda: predictor(sequences, pairs))
+    evaluation = replace(evaluation, intervals=predictor.intervals)
     kept = find_bundle(Path(run)).parent / "baselines" / MEDIANS
     medians = [Medians.from_json(m) for m in json.loads(kept.read_text())] if kept.is_file() else []
     usable = [m for m in medians if pairs is not None or m.kind != "pairing"]

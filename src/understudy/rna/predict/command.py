@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from understudy.core.surrogate import load
 from understudy.errors import ConfigError, ModelError
 from understudy.progress import Progress
+from understudy.rna.intervals import bounds
 from understudy.rna.pairing import available, pairing_of
 from understudy.rna.predict import write
 from understudy.rna.predict.ensemble import GIB, MEMORY, Ensemble, Predictor
 from understudy.rna.predict.kaggle import TestSequences, WriteBlock, submission
-from understudy.rna.predict.pipeline import BLOCK, predict_blocks
+from understudy.rna.predict.pipeline import BLOCK, Block, predict_blocks
 from understudy.rna.sequences import STDIN, read_sequences
 from understudy.rna.sources import count_records
 from understudy.rna.surrogate import ReactivitySurrogate
@@ -34,6 +37,7 @@ class Order:
     pairing: str = "auto"
     tta: bool = False
     memory: int = MEMORY  # bytes
+    coverage: float | None = None  # of intervals that stand in the table; None: none
 
     @classmethod
     def of(cls, paths: Sequence[str], options: Mapping[str, Any]) -> Order:
@@ -45,6 +49,9 @@ class Order:
         memory = float(chosen.pop("memory", MEMORY / GIB))
         if not memory > 0:
             raise ConfigError(f"--memory {memory:g}: give GiB, more than 0")
+        no_table = "kaggle" in chosen or ("out" not in chosen and {"shape", "structure"} & set(chosen))
+        if "coverage" in chosen and no_table:
+            raise ConfigError("--coverage adds columns to a table: give --out, and no --kaggle")
         if "kaggle" in chosen:
             if "out" not in chosen:
                 raise ConfigError("--kaggle needs --out: submission.csv, .csv.gz or .parquet")
@@ -84,6 +91,8 @@ def _predictor(run: str) -> Predictor:
 def run_order(order: Order, predictors: Sequence[Predictor], progress: Progress) -> None:
     """As :func:`predict`, for networks that are loaded already."""
     ensemble = Ensemble(predictors, tta=order.tta, memory=order.memory, say=progress.say)
+    if order.coverage is not None:  # before any work
+        ensemble.half_width(order.coverage, np.zeros((0, 4), np.float32), np.zeros(0, np.uint8))
     if order.tta and ensemble.trained_with_flips is False:
         progress.say("--tta: the network has learnt sequences from one end only; the mean may be worse")
     records: Iterable[tuple[str, str]]
@@ -95,7 +104,7 @@ def run_order(order: Order, predictors: Sequence[Predictor], progress: Progress)
         else:
             records = read_sequences(str(order.source))
             if order.out is not None:
-                writers.append(files.enter_context(write.table(order.out)))
+                writers.append(files.enter_context(write.table(order.out, ends=order.coverage is not None)))
         if order.shape is not None:
             writers.append(files.enter_context(write.shape_files(Path(order.shape))))
         if order.structure is not None:
@@ -104,6 +113,8 @@ def run_order(order: Order, predictors: Sequence[Predictor], progress: Progress)
         molecules = nucleotides = 0
         expected = count_records(str(order.kaggle or order.source))
         for block in predict_blocks(records, ensemble, pairing, size=BLOCK):
+            if order.coverage is not None:
+                block = _with_ends(block, ensemble, order.coverage)
             for write_block in writers:
                 write_block(block)
             molecules, nucleotides = molecules + len(block), nucleotides + len(block.values)
@@ -111,6 +122,11 @@ def run_order(order: Order, predictors: Sequence[Predictor], progress: Progress)
     places = [p for p in (order.out, order.shape, order.structure) if p is not None and p != STDIN]
     where = f" in {', '.join(places)}" if places else ""
     progress.say(f"{molecules:,} sequences, {nucleotides:,} nucleotides{where}")
+
+
+def _with_ends(block: Block, ensemble: Ensemble, coverage: float) -> Block:
+    low, high = bounds(block.values, ensemble.half_width(coverage, block.values, block.tokens))
+    return replace(block, ends=np.stack([low, high], axis=2).reshape(len(low), -1))
 
 
 def _with_pairs(order: Order, ensemble: Ensemble, progress: Progress) -> bool:

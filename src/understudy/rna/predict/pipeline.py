@@ -32,6 +32,7 @@ class Block:
     offsets: NDArray[np.int64]
     tokens: NDArray[np.uint8]
     values: Floats
+    ends: Floats | None = None  # (N, 4) of intervals: low and high of 2A3, low and high of DMS
 
     def __len__(self) -> int:
         return len(self.ids)

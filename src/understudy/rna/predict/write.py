@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from understudy.core.files import atomic_path
 from understudy.errors import ConfigError, DataError
 from understudy.rna.pairing import available
+from understudy.rna.predict.ensemble import Floats
 from understudy.rna.predict.kaggle import WriteBlock, open_binary
 from understudy.rna.predict.pipeline import REACTIVITY_2A3, Block
 from understudy.rna.sequences import STDIN
@@ -29,6 +30,7 @@ from understudy.rna.table import ALPHABET, CHEMICALS
 
 PREDICTED = (*CHEMICALS, *(f"error_{name}" for name in CHEMICALS))  # the columns of Block.values
 COLUMNS = ("sequence_id", "position", "nucleotide", *PREDICTED)
+ENDS = tuple(f"{chemical}_{end}" for chemical in CHEMICALS for end in ("low", "high"))  # of Block.ends
 DECIMALS = 4
 _LONGEST_NAME = 200  # bytes of a file name; most file systems take 255
 
@@ -37,42 +39,44 @@ _TABLES = {".tsv": "\t", ".tsv.gz": "\t", ".csv": ",", ".csv.gz": ","}
 
 
 @contextmanager
-def table(path: Path | str) -> Iterator[WriteBlock]:
+def table(path: Path | str, *, ends: bool = False) -> Iterator[WriteBlock]:
     """Writes one row a nucleotide (``.tsv``, ``.csv``, each with ``.gz``; ``-``: standard output, tab-separated),
     or one row a molecule with lists (``.parquet``).
 
     Columns of text: sequence_id, position (from 1), nucleotide, 2A3, DMS, error_2A3, error_DMS; four decimals, and
-    nothing where the network predicts no error.
+    nothing where the network predicts no error. With ``ends`` those of the intervals follow: 2A3_low, 2A3_high,
+    DMS_low, DMS_high.
 
     Raises:
         ConfigError: another ending.
     """
     if str(path) == STDIN:
-        yield _text(sys.stdout.buffer, "\t")
+        yield _text(sys.stdout.buffer, "\t", ends)
         sys.stdout.buffer.flush()
         return
     path = Path(path)
     if path.suffix == ".parquet":
-        with _parquet(path) as write:
+        with _parquet(path, ends) as write:
             yield write
         return
     for ending, delimiter in _TABLES.items():
         if path.name.endswith(ending):
             with atomic_path(path) as temporary, open_binary(temporary) as file:
-                yield _text(file, delimiter)
+                yield _text(file, delimiter, ends)
             return
     raise ConfigError(f"--out {path}: the name must end in {', '.join(_TABLES)} or .parquet")
 
 
-def _text(file: IO[bytes], delimiter: str) -> WriteBlock:
-    file.write((delimiter.join(COLUMNS) + "\n").encode())
+def _text(file: IO[bytes], delimiter: str, ends: bool) -> WriteBlock:
+    names = [*COLUMNS, *(ENDS if ends else ())]
+    file.write((delimiter.join(names) + "\n").encode())
 
     def write(block: Block) -> None:
         lengths = np.diff(block.offsets)
         position = np.arange(len(block.tokens)) - np.repeat(block.offsets[:-1], lengths) + 1
         ids = pa.array(block.ids).take(pa.array(np.repeat(np.arange(len(block)), lengths)))
         columns = [ids, pa.array(position), _LETTERS.take(pa.array(block.tokens))]
-        rounded = np.round(block.values, DECIMALS)
+        rounded = np.round(_values(block, ends), DECIMALS)
         columns += [pa.array(np.ascontiguousarray(v), from_pandas=True) for v in rounded.T]
         # Arrow quotes every text or none: quotes only where an id needs them.
         needed = any(mark in name for name in block.ids for mark in (delimiter, '"'))
@@ -80,27 +84,35 @@ def _text(file: IO[bytes], delimiter: str) -> WriteBlock:
             include_header=False, delimiter=delimiter, quoting_style="needed" if needed else "none"
         )
         sink = pa.BufferOutputStream()
-        pc.write_csv(pa.table(columns, names=COLUMNS), sink, options)
+        pc.write_csv(pa.table(columns, names=names), sink, options)
         file.write(sink.getvalue())
 
     return write
 
 
+def _values(block: Block, ends: bool) -> Floats:
+    return (
+        np.concatenate([block.values, block.ends], axis=1)
+        if ends and block.ends is not None
+        else block.values
+    )
+
+
 @contextmanager
-def _parquet(path: Path) -> Iterator[WriteBlock]:
+def _parquet(path: Path, ends: bool) -> Iterator[WriteBlock]:
     lists = pa.list_(pa.float32())
     schema = pa.schema(
         [
             ("sequence_id", pa.string()),
             ("sequence", pa.string()),
-            *((name, lists) for name in PREDICTED),
+            *((name, lists) for name in (*PREDICTED, *(ENDS if ends else ()))),
         ]
     )
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
 
         def write(block: Block) -> None:
             offsets = pa.array(block.offsets, pa.int32())
-            values = [pa.array(np.ascontiguousarray(v)) for v in block.values.T]
+            values = [pa.array(np.ascontiguousarray(v)) for v in _values(block, ends).T]
             columns = [pa.array(block.ids), pa.array(block.sequences)]
             columns += [pa.ListArray.from_arrays(offsets, v) for v in values]
             writer.write_table(pa.table(columns, schema=schema))

@@ -39,7 +39,29 @@ def _metrics(e: ProfileEvaluation) -> dict[str, Any]:
         "predicted_error": {
             c: found and _calibration(found) for c, found in zip(CHEMICALS, e.calibration, strict=True)
         },
+        "intervals": _intervals(e),
     }
+
+
+def _intervals(e: ProfileEvaluation) -> dict[str, Any] | None:
+    """By asked coverage, chemical and nucleotide: the share that the intervals hold, and their mean width."""
+    if e.intervals is None:
+        return None
+    table: dict[str, Any] = {}
+    for asked in e.intervals.coverages:
+        if (found := e.held(asked)) is None:
+            continue
+        table[f"{asked:g}"] = {
+            chemical: {
+                name: {
+                    "coverage": finite_or_none(found.coverage[g, c]),
+                    "width": finite_or_none(found.width[g, c]),
+                }
+                for g, name in enumerate([*ALPHABET, "all"])
+            }
+            for c, chemical in enumerate(CHEMICALS)
+        }
+    return table
 
 
 def _breakdown(found: Breakdown) -> dict[str, Any]:

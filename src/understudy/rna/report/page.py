@@ -10,12 +10,13 @@ import numpy as np
 from markupsafe import Markup
 
 from understudy.core.facts import RunFacts
+from understudy.core.intervals import DEFAULT
 from understudy.report.charts import history_charts
 from understudy.report.numbers import seconds
 from understudy.report.svg import Svgs
 from understudy.report.template import render_page
 from understudy.rna.evaluate import ProfileEvaluation
-from understudy.rna.molecules import CHEMICALS
+from understudy.rna.molecules import ALPHABET, CHEMICALS
 from understudy.rna.report import texts
 from understudy.rna.report.charts import (
     calibration_plots,
@@ -61,6 +62,8 @@ def render(evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation]
         "tiles": _tiles(evaluation, baselines),
         "methods": [m.name for m in methods],
         "blocks": blocks(methods) if evaluation.n_scored else [],
+        "intervals": _intervals(evaluation),
+        "asked": f"{DEFAULT:.0%}".replace("%", " %"),
         "sections": _sections(svgs, evaluation),
         "gradient": gradient(),
         "heat": [plot.chart(svgs) for plot in heat_plots(heat)] if heat else [],
@@ -76,6 +79,22 @@ def render(evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation]
         ],
     }
     return render_page("understudy.rna.report", "profiles.html.j2", content)
+
+
+def _intervals(evaluation: ProfileEvaluation) -> list[tuple[str, list[str]]]:
+    """By nucleotide: for each chemical the share of nucleotides that intervals hold, and their mean width."""
+    found = evaluation.held(DEFAULT)
+    if found is None:
+        return []
+    rows = []
+    for name, coverage, width in zip([*ALPHABET, "all"], found.coverage, found.width, strict=True):
+        cells = [
+            text
+            for share, wide in zip(coverage, width, strict=True)
+            for text in (f"{100 * share:.1f} %" if np.isfinite(share) else "–", texts.error(float(wide)))
+        ]
+        rows.append((name, cells))
+    return rows
 
 
 def _tiles(
