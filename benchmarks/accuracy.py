@@ -134,7 +134,7 @@ CONTESTS = {
         "rows and then sees only the controls for the rest of the trip. The score is the mean over targets of ADE "
         "in deviations of the target in the training trips.",
         lambda data, folder: data / "bmw_i3",
-        ("experiment=bmw_i3", "settings.max_minutes=20"),
+        ("experiment=bmw_i3",),
         ("experiment=bmw_i3_ssm",),
         ("",),
         0.7,
