@@ -12,7 +12,7 @@ from torch import nn
 
 from understudy.cae.datasets import CaseDataset
 from understudy.core.baselines import fit_arx, fit_scaler, persistence, sizes_of
-from understudy.core.care import error_weights, stays
+from understudy.core.care import Stays, error_weights, stays
 from understudy.core.cases import CaseTable
 from understudy.core.evaluate import Evaluation, evaluate
 from understudy.core.facts import RunFacts
@@ -27,6 +27,8 @@ from understudy.core.tasks import Rollout
 from understudy.progress import Progress
 from understudy.report import write_report
 from understudy.report.verdict import broken_promise
+
+_AHEAD = 50  # rows at least over which a signal may stay what it was or not
 
 
 class RolloutStudy:
@@ -48,6 +50,7 @@ class RolloutStudy:
             passes=s.passes,
         )
         self._baselines: dict[str, Model] = {}
+        self._stays: Stays | None = None
         self._closed = ""
         self._intervals: Intervals | None = None
 
@@ -101,11 +104,14 @@ class RolloutStudy:
     def _weigh(self, table: CaseTable, train: Sequence[int]) -> None:
         """From the training cases: which signals stay what they were, and what an error of each counts."""
         s = self._request.settings
-        rows = s.stretch if self._task.stretch else s.out_len * (1 + s.unroll)
-        self._stays = stays(table, train, history=s.in_len, horizon=rows)
+        rows = max(_AHEAD, s.stretch if self._task.stretch else s.out_len * (1 + s.unroll))
+        if (
+            self._task.stretch or s.error_scale != "deviation"
+        ):  # a long look at all rows, and nobody else asks
+            self._stays = stays(table, train, history=s.in_len, horizon=rows)
         weights = error_weights(
             table.spec,
-            self._stays.left,
+            None if self._stays is None else self._stays.left,
             scale=s.error_scale,
             power=POWERS[s.criterion],
             byproducts=s.byproduct_weight,
@@ -129,6 +135,7 @@ class RolloutStudy:
     def build(self, parts: Parts, network: str, arguments: Mapping[str, Any]) -> Model:
         net = build_net(network, sizes_of(parts.table, self._task), dict(arguments))
         if isinstance(net, StateNet | Committee):
+            assert self._stays is not None
             net.expect(torch.from_numpy(self._stays.share))
         return Model(net, copy.deepcopy(self._scaler))  # several models of one run must not share theirs
 

@@ -40,7 +40,9 @@ def stays(table: CaseTable, cases: Sequence[int], *, history: int, horizon: int)
     n_controls = len(table.spec.controls)
     parts = [table[i].values[:, n_controls:].astype(np.float64) for i in cases]
     together = np.concatenate(parts)
-    mean, std = np.nanmean(together, axis=0), np.nanstd(together, axis=0)
+    measured = np.maximum(np.isfinite(together).sum(0), 1)  # a signal may never be
+    mean = np.nansum(together, axis=0) / measured
+    std = np.sqrt(np.nansum(np.square(together - mean), axis=0) / measured)
     std[~(std > 0)] = 1.0
     products, squares, both = (np.zeros(len(mean)) for _ in range(3))
     n = np.zeros(len(mean))
@@ -61,12 +63,18 @@ def stays(table: CaseTable, cases: Sequence[int], *, history: int, horizon: int)
 
 
 def error_weights(
-    spec: DataSpec, left: Floats, *, scale: str, power: int, byproducts: float, own: Mapping[str, float]
+    spec: DataSpec,
+    left: Floats | None,
+    *,
+    scale: str,
+    power: int,
+    byproducts: float,
+    own: Mapping[str, float],
 ) -> tuple[float, ...]:
     """(N,) what an error of a signal, in its deviations, counts; one on average.
 
     Args:
-        left: of :class:`Stays`.
+        left: of :class:`Stays`; None where ``scale`` is ``deviation``.
         scale: ``deviation``: all signals alike; ``change``: an error counts in what remains to be predicted of the
             signal, so that a slow one is not learnt as if standing still were good enough.
         power: of the error in the criterion.
@@ -91,7 +99,10 @@ def error_weights(
             raise ConfigError(f"settings.weights: {name} cannot count {value}")
     if byproducts < 0:
         raise ConfigError(f"settings.byproduct_weight must not be negative, not {byproducts}")
-    weights = np.ones(len(names)) if scale == "deviation" else np.maximum(left, _LEAST_LEFT) ** -float(power)
+    weights = np.ones(len(names))
+    if scale == "change":
+        assert left is not None
+        weights = np.maximum(left, _LEAST_LEFT) ** -float(power)
     weights *= [byproducts if signal.role is Role.BYPRODUCT else 1.0 for signal in spec.predicted]
     weights *= [own.get(name, 1.0) for name in names]
     if not weights.sum() > 0:

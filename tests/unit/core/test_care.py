@@ -57,6 +57,14 @@ def test_few_places_do_not_say_that_a_signal_stays() -> None:
     np.testing.assert_allclose(found.share, (1 - 0.1 + 1) / (3 + 4), rtol=0.05)
 
 
+def test_a_signal_that_was_never_measured() -> None:
+    data = table(20)
+    data = table_from_cases(SPEC, [Case(c.id, np.where(np.arange(4) == 2, np.nan, c.values)) for c in data])
+    found, whole = (stays(d, range(20), history=5, horizon=100) for d in (data, table(20)))
+    assert found.share[1] == 0
+    np.testing.assert_array_equal(found.share[[0, 2]], whole.share[[0, 2]])
+
+
 def test_cases_that_do_not_train_are_not_looked_at() -> None:
     data = table(8)
     changed = table_from_cases(
