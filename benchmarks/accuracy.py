@@ -247,7 +247,13 @@ def contest_page(contest: Contest, found: dict[str, Any]) -> list[str]:
             f"- {label}: `understudy train {' '.join(command)} dataset.path=PATH`: `{facts[0]['network']}`, "
             f"{facts[0]['parameters']} parameters, trained for {', '.join(f['training time'] for f in facts)}"
         )
-    return [*lines, *(f"- {k}: {v}" for k, v in found["surroundings"].items()), ""]
+    return [*lines, *_around(found)]
+
+
+def _around(found: dict[str, Any]) -> list[str]:
+    """Where and when; and what a person has to say about it, who writes ``remark`` into the file of the results."""
+    lines = [*(f"- {k}: {v}" for k, v in found["surroundings"].items()), ""]
+    return [*lines, *([found["remark"], ""] if "remark" in found else [])]
 
 
 def page(results: dict[str, dict[str, Any]]) -> list[str]:
@@ -288,7 +294,7 @@ def page(results: dict[str, dict[str, Any]]) -> list[str]:
         lines += [f"## {section.title}", "", section.text, "", *table(head, rows), ""]
         lines += [f"- `understudy train {' '.join(section.command)} dataset.path=FOLDER`: `{first['network']}`, "
                   f"{first['parameters']} parameters, trained for {times}"]  # fmt: skip
-        lines += [*(f"- {k}: {v}" for k, v in found["surroundings"].items()), ""]
+        lines += _around(found)
     return lines
 
 
