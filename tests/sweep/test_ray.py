@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,20 @@ def test_trials_run_in_processes_of_ray(start: Start, tmp_path: Path) -> None:
     assert process.pid not in owners
     best = [t for t in study.trials if t.params["settings.seed"] == 2]
     assert [len(t.intermediate_values) for t in best] == [2], "each epoch was reported from over there"
+
+
+def test_sigterm_ends_the_sweep_and_its_cluster(start: Start, tmp_path: Path) -> None:
+    """Ray's own handler would abort the process, with a trace of its stack."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    process = start("settings.seed=666,1", "hydra/launcher=ray", TOY_FIFO=str(fifo))
+    worker = int(fifo.read_text())  # waits until the trial is in the middle
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGTERM, out
+    assert "SIGTERM received" not in out
+    assert states(the_study(tmp_path))[0] == "RUNNING"  # found dead by whoever comes next
+    assert worker != process.pid
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,8 @@ class RolloutStudy:
         """From the training cases: which signals stay what they were, and what an error of each counts."""
         s = self._request.settings
         rows = max(_AHEAD, s.stretch if self._task.stretch else s.out_len * (1 + s.unroll))
-        if (
-            self._task.stretch or s.error_scale != "deviation"
-        ):  # a long look at all rows, and nobody else asks
+        # A long look at all rows, which nobody else asks for.
+        if self._task.stretch or s.error_scale != "deviation":
             self._stays = stays(table, train, history=s.in_len, horizon=rows)
         weights = error_weights(
             table.spec,

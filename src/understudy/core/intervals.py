@@ -27,6 +27,18 @@ _FEWEST = 200
 Floats = NDArray[np.float32]
 
 
+def fitted(coverages: Sequence[float], coverage: float) -> int:
+    """The place of ``coverage`` among those that intervals were fitted for.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    if coverage not in coverages:
+        known = ", ".join(f"{c:g}" for c in coverages)
+        raise ConfigError(f"intervals are known for a coverage of {known}, not of {coverage:g}")
+    return list(coverages).index(coverage)
+
+
 @dataclass(frozen=True, eq=False)
 class Intervals:
     """Half-widths in physical units.
@@ -47,11 +59,9 @@ class Intervals:
         Raises:
             ConfigError: a coverage that was not fitted.
         """
-        if coverage not in self.coverages:
-            known = ", ".join(f"{c:g}" for c in self.coverages)
-            raise ConfigError(f"intervals are known for a coverage of {known}, not of {coverage:g}")
+        widths = self.half_widths[fitted(self.coverages, coverage)]
         horizon = np.searchsorted(self.first_rows, np.arange(n_rows), side="right") - 1
-        rows: Floats = self.half_widths[self.coverages.index(coverage)][horizon]
+        rows: Floats = widths[horizon]
         return rows
 
     def to_json(self) -> dict[str, Any]:

@@ -36,6 +36,15 @@ def column(values: Sequence[float], digits: int = 3) -> list[str]:
     return [f"{v:.{decimals}f}" if math.isfinite(v) else _special(v) for v in values]
 
 
+def percent(share: float, decimals: int | None = None) -> str:
+    """``7.0 %`` or ``12 %``, never broken at the end of a line; a dash for NaN."""
+    if not math.isfinite(share):
+        return MISSING
+    if decimals is None:
+        decimals = 1 if share < 0.0995 else 0
+    return f"{100 * share:.{decimals}f}\u00a0%"
+
+
 def seconds(value: float) -> str:
     """A duration with the unit that suits it: ``12 ms``, ``3.4 s``, ``2 min 5 s``."""
     if not math.isfinite(value):

@@ -18,7 +18,7 @@ from understudy.report.charts import growth_chart, history_charts, signal_chart,
 from understudy.report.compare import COLUMNS, blocks, largest_first, overall, scales
 from understudy.report.curves import curves_of
 from understudy.report.draw import caption, label
-from understudy.report.numbers import MISSING, listing, number, seconds
+from understudy.report.numbers import listing, number, percent, seconds
 from understudy.report.svg import Svgs
 from understudy.report.template import render_page
 from understudy.report.verdict import broken_promise, verdict
@@ -103,7 +103,7 @@ def _content(
         "targets": rows,
         "broken": broken_promise(evaluation),
         "intervals": _intervals(evaluation, targets),
-        "asked": f"{DEFAULT:.0%}".replace("%", " %"),
+        "asked": percent(DEFAULT),
         "partial": any(row.partial for row in rows[0].rows),
         "byproducts": blocks(methods, byproducts),
         "sections": _sections(svgs, evaluation, cases),
@@ -124,7 +124,7 @@ def _intervals(evaluation: Evaluation, columns: Sequence[int]) -> list[tuple[str
         (
             evaluation.spec.predicted[i].name,
             evaluation.spec.predicted[i].unit,
-            f"{100 * found.coverage[i]:.1f} %" if np.isfinite(found.coverage[i]) else MISSING,
+            percent(float(found.coverage[i]), 1),
             number(float(found.width[i]), 3),
             number(float(relative[i]), 3),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from understudy.core.intervals import DEFAULT
-from understudy.report.numbers import listing
+from understudy.report.numbers import listing, percent
 
 if TYPE_CHECKING:
     from understudy.core.evaluate import Evaluation
@@ -41,15 +41,14 @@ def broken_promise(evaluation: Evaluation) -> str:
     if found is None:
         return ""
     broken = [
-        f"`{evaluation.spec.predicted[i].name}` ({found.coverage[i]:.0%})".replace("%", " %")
+        f"`{evaluation.spec.predicted[i].name}` ({percent(float(found.coverage[i]), 0)})"
         for i in evaluation.spec.target_columns
         if found.coverage[i] < DEFAULT - _MAY_LACK
     ]
     if not broken:
         return ""
-    asked = f"{DEFAULT:.0%}".replace("%", " %")
     return (
-        f"Intervals of {asked} hold too few points of {listing(broken, _MOST_NAMES)}: "
+        f"Intervals of {percent(DEFAULT)} hold too few points of {listing(broken, _MOST_NAMES)}: "
         "the test cases are not like those that validated, or these were too few. Do not rely on them."
     )
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.intervals import DEFAULT
+from understudy.report.numbers import percent
 from understudy.rna.features import Integers, rows_of
-from understudy.rna.intervals import HeldProfiles, ProfileIntervals, held_profiles
+from understudy.rna.intervals import HeldProfiles, HeldTally, ProfileIntervals
 from understudy.rna.molecules import ALPHABET, CHEMICALS, Molecules
 from understudy.rna.pairing.pairs import offsets_of
 from understudy.rna.tallies import (
@@ -75,16 +77,22 @@ class ProfileEvaluation:
 
     def held(self, coverage: float) -> HeldProfiles | None:
         """What the intervals hold of the nucleotides that count."""
+        return self._held.get(coverage)
+
+    @cached_property
+    def _held(self) -> dict[float, HeldProfiles]:
+        """Of every coverage, in one pass."""
         if self.intervals is None or not self.n_scored:
-            return None
-        rows = rows_of(self.molecules.offsets, self.index)[self.counted]
-        return held_profiles(
-            self.intervals,
-            coverage,
-            self.prediction[self.counted],
-            self.molecules.reactivity[rows],
-            self.molecules.tokens[rows],
-        )
+            return {}
+        tallies = {c: HeldTally(self.intervals, c) for c in self.intervals.coverages}
+        for first, last in _chunks(self.offsets):
+            a, b = self.offsets[first], self.offsets[last]
+            counted = self.counted[a:b]
+            rows = rows_of(self.molecules.offsets, self.index[first:last])[counted]
+            measured, tokens = self.molecules.reactivity[rows], self.molecules.tokens[rows]
+            for tally in tallies.values():
+                tally.add(self.prediction[a:b][counted], measured, tokens)
+        return {c: tally.held() for c, tally in tallies.items()}
 
     @property
     def mae(self) -> float:
@@ -273,8 +281,10 @@ def table_lines(evaluation: ProfileEvaluation, others: Sequence[ProfileEvaluatio
         values = [e.mae, *e.overall.by_chemical[0]]
         lines.append(f"{e.name:{width}}" + "".join(f"{v:>10.4f}" for v in values))
     if (found := evaluation.held(DEFAULT)) is not None:
-        held = ", ".join(f"{c} {x:.1%}" for c, x in zip(CHEMICALS, found.coverage[-1], strict=True))
-        lines.append(f"intervals of {DEFAULT:.0%} hold {held} of the nucleotides".replace("%", " %"))
+        held = ", ".join(
+            f"{c} {percent(float(x), 1)}" for c, x in zip(CHEMICALS, found.coverage[-1], strict=True)
+        )
+        lines.append(f"intervals of {percent(DEFAULT)} hold {held} of the nucleotides")
     return lines
 
 

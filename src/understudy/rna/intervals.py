@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.intervals import COVERAGES, quantile
-from understudy.errors import ConfigError, ModelError
+from understudy.core.intervals import COVERAGES, fitted, quantile
+from understudy.errors import ModelError
 from understudy.rna.table import ALPHABET, CHEMICALS
 
 BINS = 8
@@ -48,10 +48,7 @@ class ProfileIntervals:
         Raises:
             ConfigError: a coverage that was not fitted.
         """
-        if coverage not in self.coverages:
-            known = ", ".join(f"{c:g}" for c in self.coverages)
-            raise ConfigError(f"intervals are known for a coverage of {known}, not of {coverage:g}")
-        widths = self.half_widths[self.coverages.index(coverage)]
+        widths = self.half_widths[fitted(self.coverages, coverage)]
         found = np.empty((len(tokens), len(CHEMICALS)), np.float32)
         for c in range(len(CHEMICALS)):
             for t in range(len(ALPHABET)):
@@ -133,22 +130,35 @@ class HeldProfiles:
     width: Doubles
 
 
-def held_profiles(
-    intervals: ProfileIntervals, coverage: float, prediction: Floats, truth: Floats, tokens: NDArray[np.uint8]
-) -> HeldProfiles:
-    """How well the intervals of ``coverage`` do on other molecules; rows of ``truth`` with a NaN do not count."""
-    used = np.isfinite(truth).all(1)
-    guess, real, tokens = np.clip(prediction[used, :2], 0, 1), np.clip(truth[used], 0, 1), tokens[used]
-    half = intervals.half_width(coverage, guess, tokens)
-    low, high = bounds(guess, half)
-    # Of numbers that are rounded to float32 an error may exceed its own quantile by a digit.
-    inside = np.abs(guess - real) <= half + np.float32(1e-6)
-    groups = [tokens == t for t in range(len(ALPHABET))] + [np.ones(len(tokens), np.bool_)]
-    found = np.full((2, len(groups), len(CHEMICALS)), np.nan)
-    for g, where in enumerate(groups):
-        if where.any():
-            found[0, g], found[1, g] = inside[where].mean(0), (high - low)[where].astype(np.float64).mean(0)
-    return HeldProfiles(found[0], found[1])
+class HeldTally:
+    """Counts what the intervals of ``coverage`` hold of nucleotides that come in parts."""
+
+    def __init__(self, intervals: ProfileIntervals, coverage: float) -> None:
+        self._intervals, self._coverage = intervals, coverage
+        shape = (len(ALPHABET), len(CHEMICALS))
+        self._inside, self._width, self._count = (np.zeros(shape) for _ in range(3))
+
+    def add(self, prediction: Floats, truth: Floats, tokens: NDArray[np.uint8]) -> None:
+        """(N, 2 or more columns), (N, 2) and (N,); rows of ``truth`` with a NaN do not count."""
+        used = np.isfinite(truth).all(1)
+        guess, real, tokens = np.clip(prediction[used, :2], 0, 1), np.clip(truth[used], 0, 1), tokens[used]
+        half = self._intervals.half_width(self._coverage, guess, tokens)
+        low, high = bounds(guess, half)
+        # Of numbers that are rounded to float32 an error may exceed its own quantile by a digit.
+        inside = np.abs(guess - real) <= half + np.float32(1e-6)
+        for t in range(len(ALPHABET)):
+            where = tokens == t
+            self._inside[t] += inside[where].sum(0)
+            self._width[t] += (high - low)[where].sum(0, dtype=np.float64)
+            self._count[t] += where.sum()
+
+    def held(self) -> HeldProfiles:
+        def with_all(sums: Doubles) -> Doubles:
+            return np.concatenate([sums, sums.sum(0, keepdims=True)])
+
+        with np.errstate(invalid="ignore"):
+            count = with_all(self._count)
+            return HeldProfiles(with_all(self._inside) / count, with_all(self._width) / count)
 
 
 def bounds(prediction: Floats, half_width: Floats) -> tuple[Floats, Floats]:

@@ -219,9 +219,9 @@ def test_intervals_stand_beside_the_errors_and_in_the_figures(
     )
     page = read(render(evaluation, [], FULL, {f"case{k:04d}": f"case{k:04d}" for k in range(3)}))
     rows = {row[0]: row[-3:] for row in page.rows if row and row[0] in ("level/upper", "power")}
-    assert rows["level/upper"] == ["50.0 %", "0.500", "0.250"]
+    assert rows["level/upper"] == ["50.0\u00a0%", "0.500", "0.250"]
     assert rows["power"] == ["–", "–", "–"]
-    words = " ".join(page.words)
+    words = " ".join(page.words).replace("\u00a0", " ")
     assert "shaded: 90 % interval" in words
     assert "too few points of level/upper (50 %)" in " ".join(words.split())
     without = make_evaluation("dot", spec, lasting_truths, predictions)
@@ -241,4 +241,4 @@ def test_an_interval_that_holds_too_little_is_said(
         make_evaluation("dot", spec, lasting_truths, predictions),
         intervals=Intervals((0.9,), (0,), np.full((1, 1, 3), 0.5, np.float32)),
     )
-    assert ("`level/upper` (75 %)" in broken_promise(evaluation)) is alarm
+    assert ("`level/upper` (75\u00a0%)" in broken_promise(evaluation)) is alarm

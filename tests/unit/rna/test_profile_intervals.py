@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from understudy.errors import ConfigError, ModelError
 from understudy.rna.intervals import (
     BINS,
+    HeldProfiles,
+    HeldTally,
     ProfileIntervals,
     bounds,
     fit_profile_intervals,
-    held_profiles,
 )
 
 
@@ -27,6 +28,20 @@ def draw(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     spread = (0.02 + 0.3 * prediction[:, :2]) * (1 + tokens[:, None]) / 4 * [1.0, 0.5]
     truth = (prediction[:, :2] + rng.normal(0, 1, (n, 2)) * spread).astype(np.float32)
     return prediction, truth, tokens
+
+
+def held_profiles(
+    intervals: ProfileIntervals,
+    coverage: float,
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    tokens: np.ndarray,
+) -> HeldProfiles:
+    """In two parts of unequal size: how they come does not matter."""
+    tally = HeldTally(intervals, coverage)
+    for part in (slice(None, len(tokens) // 3), slice(len(tokens) // 3, None)):
+        tally.add(prediction[part], truth[part], tokens[part])
+    return tally.held()
 
 
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.95])

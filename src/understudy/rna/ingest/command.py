@@ -44,13 +44,11 @@ def run(kind: str, arguments: Sequence[str], out: Path, *, skip_bad: bool, termi
     if len({path.resolve() for path in files}) < len(files):
         raise ConfigError("a file is named twice")
     on_bad_case = "skip" if skip_bad or "on_bad_case=skip" in settings else "error"
-    from understudy.rna.ingest.figure import draw_summary
-
     drawn: list[Future[bytes]] = []
     with ThreadPoolExecutor(1) as pool, terminal.bar(f"reading {kind}") as on_progress:
 
         def draw(counted: Summary) -> None:
-            drawn.append(pool.submit(draw_summary, counted, ", ".join(path.name for path in files)))
+            drawn.append(pool.submit(_drawn, counted, ", ".join(path.name for path in files)))
 
         summary = _reader(kind)(files, out, on_bad_case, on_progress, draw)
     figure = out.with_suffix(".png")
@@ -59,6 +57,14 @@ def run(kind: str, arguments: Sequence[str], out: Path, *, skip_bad: bool, termi
     for line in summary.lines():
         terminal.say(line)
     terminal.say(f"{out} (fingerprint {summary.fingerprint[:12]}), figure {figure}")
+
+
+def _drawn(summary: Summary, title: str) -> bytes:
+    from understudy.rna.ingest.figure import (
+        draw_summary,  # slow to import, and not needed where the files are bad
+    )
+
+    return draw_summary(summary, title)
 
 
 def _reader(kind: str) -> Reader:

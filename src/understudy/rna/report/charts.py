@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from understudy.report.curves import means
 from understudy.report.draw import plain_numbers, style_axes
+from understudy.report.numbers import percent
 from understudy.report.svg import LINES, METHODS, new_figure
 from understudy.rna.evaluate import DENSITY, ProfileEvaluation
 from understudy.rna.molecules import CHEMICALS
@@ -163,7 +164,7 @@ def calibration_plots(evaluation: ProfileEvaluation) -> list[Plot]:
                 partial(_draw_calibration, found),
                 f"A dot is the mean of {texts.count(int(np.median(found.count)))} nucleotides of similar predicted "
                 "error; on the dashed line the prediction of the error is right. "
-                f"{texts.percent(found.within)} of the measured values lie within one predicted error.",
+                f"{percent(found.within)} of the measured values lie within one predicted error.",
                 ("absolute error of the prediction", "reported by the experiment"),
             )
         )

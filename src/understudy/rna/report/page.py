@@ -12,7 +12,7 @@ from markupsafe import Markup
 from understudy.core.facts import RunFacts
 from understudy.core.intervals import DEFAULT
 from understudy.report.charts import history_charts
-from understudy.report.numbers import seconds
+from understudy.report.numbers import percent, seconds
 from understudy.report.svg import Svgs
 from understudy.report.template import render_page
 from understudy.rna.evaluate import ProfileEvaluation
@@ -63,7 +63,7 @@ def render(evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation]
         "methods": [m.name for m in methods],
         "blocks": blocks(methods) if evaluation.n_scored else [],
         "intervals": _intervals(evaluation),
-        "asked": f"{DEFAULT:.0%}".replace("%", " %"),
+        "asked": percent(DEFAULT),
         "sections": _sections(svgs, evaluation),
         "gradient": gradient(),
         "heat": [plot.chart(svgs) for plot in heat_plots(heat)] if heat else [],
@@ -91,7 +91,7 @@ def _intervals(evaluation: ProfileEvaluation) -> list[tuple[str, list[str]]]:
         cells = [
             text
             for share, wide in zip(coverage, width, strict=True)
-            for text in (f"{100 * share:.1f} %" if np.isfinite(share) else "–", texts.error(float(wide)))
+            for text in (percent(float(share), 1), texts.error(float(wide)))
         ]
         rows.append((name, cells))
     return rows

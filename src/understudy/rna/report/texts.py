@@ -17,11 +17,6 @@ def count(value: int) -> str:
     return f"{value:,}".replace(",", "\u00a0")
 
 
-def percent(share: float) -> str:
-    """``7.0 %`` or ``12 %``, never broken at the end of a line."""
-    return f"{100 * share:.1f}\u00a0%" if share < 0.0995 else f"{100 * share:.0f}\u00a0%"
-
-
 def molecules(n: int) -> str:
     """``1 molecule``, ``521 molecules``."""
     return f"{count(n)} molecule{'s' * (n != 1)}"

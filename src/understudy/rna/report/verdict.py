@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from understudy.report.numbers import percent
 from understudy.rna.evaluate import ProfileEvaluation
 from understudy.rna.molecules import CHEMICALS
 from understudy.rna.report import texts
@@ -84,10 +85,10 @@ def verdict(evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation
         head += f"average, {best.name} by {theirs}."
     elif gap.value < 0:
         less = -gap.value / best.mae
-        head = f"{name} beats every baseline: it is off by {own} on average, {texts.percent(less)} less than "
+        head = f"{name} beats every baseline: it is off by {own} on average, {percent(less)} less than "
         head += f"{best.name} ({theirs})."
     else:
-        more = f", {texts.percent(gap.value / best.mae)} more than" if best.mae > 0 else "; not so"
+        more = f", {percent(gap.value / best.mae)} more than" if best.mae > 0 else "; not so"
         head = (
             f"{name} does not beat the baselines: it is off by {own} on average{more} {best.name} ({theirs})."
         )
