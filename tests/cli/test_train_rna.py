@@ -12,6 +12,7 @@ import pytest
 import understudy
 from helpers import Run
 from understudy.core.bundle import load_bundle
+from understudy.report.numbers import percent
 from understudy.rna.demo import made_molecules
 from understudy.rna.intervals import ProfileIntervals
 from understudy.rna.molecules import Molecules, write_molecules
@@ -80,10 +81,7 @@ def test_everything_of_a_run(run: Run, tmp_path: Path) -> None:
 def _look_at_intervals(run: Run, place: Path, y: np.ndarray) -> None:
     held = json.loads((place / "metrics.json").read_text())["model"]["intervals"]["0.9"]
     assert 0 < held["2A3"]["all"]["coverage"] <= 1
-    assert (
-        f"hold 2A3 {held['2A3']['all']['coverage']:.1%}".replace("%", " %")
-        in (place / "train.log").read_text()
-    )
+    assert f"hold 2A3 {percent(held['2A3']['all']['coverage'], 1)}" in (place / "train.log").read_text()
     assert "How sure it is" in (place / "report.html").read_text()
     for name in ("ends.tsv", "ends.parquet"):
         done = run(
