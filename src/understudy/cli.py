@@ -162,8 +162,14 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="RUN", help="folder of a run, or of a bundle")
-    parser.add_argument("cases", metavar="CASES", help="folder of CSV cases, a CSV file or a Parquet file")
+    parser.usage = "%(prog)s RUN [RUN ...] CASES [options]"
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="RUN: folder of a run, or of a bundle; several are averaged. CASES: folder of CSV cases, a CSV file "
+        "or a Parquet file; RNA: a Parquet file of ingest",
+    )
     parser.add_argument(
         "--out", metavar="FOLDER", help="where the report goes (default: evaluation-<name of CASES>)"
     )
@@ -176,7 +182,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = (
-        "%(prog)s RUN SOURCE --out PATH\n       %(prog)s RUN [RUN ...] SOURCE [options of RNA runs]"
+        "%(prog)s RUN [RUN ...] SOURCE --out PATH\n       %(prog)s RUN [RUN ...] SOURCE [options of RNA runs]"
     )
     parser.add_argument(
         "paths",
@@ -184,7 +190,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="RUN: folder of a run or bundle. SOURCE: CAE, a folder of CSV cases or a file, with controls in all "
         "rows and predicted signals in the first in_len; RNA, FASTA, CSV, TSV or Parquet with sequences, or - "
-        "for standard input. Several RNA runs are averaged",
+        "for standard input. Several runs are averaged",
     )
     parser.add_argument(
         "--out",
@@ -264,6 +270,43 @@ def _pairing_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_command("pairing"))
 
 
+def _acquire_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s RUN [RUN ...] CANDIDATES --by STRATEGY [--n N] [options]"
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="RUN: folder of a run or bundle; disagreement needs several, or one with model.members above 1. "
+        "CANDIDATES: CAE, cases whose controls are known, a folder or a file; RNA, sequences as for predict",
+    )
+    parser.add_argument(
+        "--by",
+        required=True,
+        metavar="STRATEGY",
+        help="random; k-center: unlike what is known and each other; learning-loss: where an error learnt from "
+        "--known is largest; disagreement: where the runs differ most",
+    )
+    parser.add_argument("--n", type=int, default=10, metavar="N", help="how many (default 10)")
+    parser.add_argument(
+        "--known",
+        metavar="SOURCE",
+        help="what was done already. CAE: whole cases; RNA: sequences, for learning-loss a Parquet file of ingest",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="K", help="of random (default 0)")
+    parser.add_argument("--out", metavar="FILE.csv", help="default: standard output")
+    parser.add_argument(
+        "--pairing", choices=["auto", "none"], help="RNA: base-pairing probabilities, as for predict"
+    )
+    parser.set_defaults(run=_command("acquire"))
+
+
+def _loop_arguments(parser: argparse.ArgumentParser) -> None:
+    from understudy.loop.options import add_arguments
+
+    add_arguments(parser)
+    parser.set_defaults(run=_command("loop"))
+
+
 def _config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action", choices=["show", "check"], help="show: print it; check: only say whether it is right"
@@ -303,6 +346,8 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "predict": ("predict cases from their controls, or reactivities of sequences", _predict_arguments),
     "ingest": ("read CSV cases, or files of RNA experiments, into one Parquet file", _ingest_arguments),
     "simulate": ("make cases with a built-in experiment or an FMU", _simulate_arguments),
+    "acquire": ("choose the experiments to do next", _acquire_arguments),
+    "loop": ("simulate, train, choose what to simulate next, and again", _loop_arguments),
     "pairing": ("compute base-pairing probabilities of RNA sequences", _pairing_arguments),
     "config": ("show or check the configuration", _config_arguments),
     "ui": ("open MLflow's pages on the recorded runs", _ui_arguments),

@@ -109,13 +109,22 @@ def _tidy(folder: Path, error: BaseException) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Compare a run with measured cases; how, its domain knows."""
+    """Compare a run, or the mean of several, with measured cases; how, its domain knows."""
     from understudy.core.bundle import domain_of
     from understudy.core.domain import domain
 
-    field = domain(domain_of(Path(options.model)))
+    if len(options.paths) < 2:
+        raise ConfigError("evaluate takes a RUN, or several, and the CASES after them")
+    field = domain(domain_of(Path(options.paths[0])))
     chosen = {"out": options.out, "byproducts": options.byproducts, "skip_bad": options.skip_bad}
-    field.evaluate(options.model, options.cases, chosen, Terminal())
+    field.evaluate(options.paths, chosen, Terminal())
+
+
+def acquire(options: argparse.Namespace) -> None:
+    """Say which of the candidates to simulate or to probe next; what runs say of them, their domain knows."""
+    from understudy.acquire import run
+
+    run(options, Terminal())
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -181,6 +190,13 @@ def _ingest_molecules(options: argparse.Namespace) -> None:
 def simulate(options: argparse.Namespace) -> None:
     """Run an experiment many times, each time with other random controls."""
     from understudy.cae.simulate.command import simulate as run
+
+    run(options, Terminal())
+
+
+def loop(options: argparse.Namespace) -> None:
+    """Simulate, train, choose what to simulate next, and again."""
+    from understudy.loop.command import run
 
     run(options, Terminal())
 

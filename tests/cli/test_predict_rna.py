@@ -179,7 +179,6 @@ def test_bad_sources_are_one_line(run: Run, what: str) -> None:
         (["one", "x.fasta", "--skip-bad", "--out", "x.tsv"], "--skip-bad means nothing for a run of RNA"),
         (["cae", "x", "--tta", "--out", "x"], "--tta means nothing for a run of CAE"),
         (["cae", "x"], "predict needs --out"),
-        (["cae", "cae", "x", "--out", "x"], "one RUN and its CASES; 3 paths"),
         (["absent", "x.fasta"], "no such run or bundle"),
         (["one", "x.fasta", "--memory", "0"], "--memory 0"),
         (["one", "x.fasta", "--shape", "x.fasta"], "is a file; give a folder"),

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from understudy.cae.datasets import CsvDataset, RefrigerantDataset, TanksDataset
 from understudy.cae.read import ReadOptions, read_like
-from understudy.cae.tables import resample_table
+from understudy.cae.tables import resample_table, with_signals
 from understudy.cae.write import write_case_csv
 from understudy.core.cases import Case
-from understudy.core.domain import Dataset, Loaded, OnProgress
+from understudy.core.domain import Chosen, Dataset, Loaded, OnProgress
 from understudy.core.parquet import read_parquet
 from understudy.core.spec import DataSpec
 from understudy.errors import DataError
@@ -38,10 +38,10 @@ class CAE:
 
         return RolloutStudy(request)
 
-    def surrogate(self, bundle: Bundle) -> Any:
+    def surrogate(self, bundles: Sequence[Bundle]) -> Any:
         from understudy.core.surrogate import Surrogate
 
-        return Surrogate(bundle)
+        return Surrogate(*bundles)
 
     def read_like(
         self, path: Path, spec: DataSpec, *, n_measured: int | None, on_progress: OnProgress, **options: Any
@@ -52,7 +52,10 @@ class CAE:
             DataError: a file does not fit the model.
         """
         if path.suffix == ".parquet":
-            table = resample_table(read_parquet(path), spec.step, None)
+            table = read_parquet(path)
+            if n_measured == 0:
+                table = with_signals(table, spec)
+            table = resample_table(table, spec.step, None)
             different = spec.differences(table.spec)
             if different:
                 raise DataError(f"{path} does not fit the model: {'; '.join(different)}")
@@ -73,8 +76,14 @@ class CAE:
 
         predict(self, paths, options, progress)
 
-    def evaluate(self, run: str, source: str, options: Mapping[str, Any], progress: Progress) -> None:
+    def evaluate(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
         """See :func:`understudy.cae.evaluate.evaluate`."""
         from understudy.cae.evaluate import evaluate
 
-        evaluate(self, run, source, options, progress)
+        evaluate(self, paths, options, progress)
+
+    def acquire(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> Chosen:
+        """See :func:`understudy.cae.acquire.acquire`."""
+        from understudy.cae.acquire import acquire
+
+        return acquire(self, paths, options, progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,23 +18,25 @@ if TYPE_CHECKING:
     from understudy.cae.domain import CAE
 
 
-def evaluate(domain: CAE, run: str, source: str, options: Mapping[str, Any], progress: Progress) -> None:
-    """Roll out the cases of ``source`` and write a report.
+def evaluate(domain: CAE, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
+    """Roll out cases and write a report.
 
     Args:
+        paths: runs, of which the mean is evaluated, and the cases; the baselines are those of the first run.
         options: ``out``, the folder of the report; ``byproducts``, whether to draw them; ``skip_bad``.
 
     Raises:
         DataError: a case does not fit the model.
     """
-    surrogate, path = load(run), Path(source)
+    *runs, source = paths
+    surrogate, path = load(*runs), Path(source)
     table = given_cases(domain, surrogate, path, options, progress, n_measured=None)
     everything = list(range(len(table)))
     bundle = surrogate.bundle
     with progress.bar("rolling out the cases") as on_progress:
         result = evaluate_model(
-            bundle.network,
-            bundle.model,
+            surrogate.name,
+            surrogate.model,
             surrogate.task,
             table,
             everything,
@@ -42,12 +44,12 @@ def evaluate(domain: CAE, run: str, source: str, options: Mapping[str, Any], pro
             on_progress=on_progress,
         )
     baselines = []
-    for folder in sorted((Path(run) / "baselines").glob("*")):
+    for folder in sorted((Path(runs[0]) / "baselines").glob("*")):
         other = load(folder)
         baselines.append(evaluate_model(folder.name, other.bundle.model, other.task, table, everything))
     out = Path(options.get("out") or f"evaluation-{path.name.split('.')[0]}")
     facts = RunFacts(
-        title=f"{bundle.network} on {path.name}",
+        title=f"{surrogate.name} on {path.name}",
         facts={**bundle.facts, "evaluated on": f"{path} ({len(table)} cases)"},
     )
     with progress.bar("drawing the figures") as on_progress:

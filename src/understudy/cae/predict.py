@@ -26,24 +26,24 @@ def predict(domain: CAE, paths: Sequence[str], options: Mapping[str, Any], progr
     """Write what the surrogate predicts for the rows after the first ``in_len`` of every case.
 
     Args:
-        paths: a run and its cases.
+        paths: runs, whose mean is predicted, and the cases.
         options: ``out``, a folder for CSV files or a Parquet file; ``skip_bad``; ``coverage`` of intervals.
 
     Raises:
-        ConfigError: not one run and one source, no ``out``, or a coverage that the run does not know.
+        ConfigError: no run or no source, no ``out``, or a coverage that the run does not know.
         DataError: a case does not fit the model.
     """
-    if len(paths) != 2:
-        raise ConfigError(f"predict takes one RUN and its CASES; {len(paths)} paths were given")
+    if len(paths) < 2:
+        raise ConfigError("predict takes a RUN, or several, and the CASES after them")
     if "out" not in options:
         raise ConfigError("predict needs --out: a folder for CSV files, or FILE.parquet")
-    surrogate = load(paths[0])
+    surrogate = load(*paths[:-1])
     coverage = options.get("coverage")
     if coverage is not None:
         surrogate.half_width(0, coverage)  # before any work
-    table = given_cases(domain, surrogate, Path(paths[1]), options, progress, n_measured=surrogate.in_len)
+    table = given_cases(domain, surrogate, Path(paths[-1]), options, progress, n_measured=surrogate.in_len)
     with progress.bar("predicting") as on_progress:
-        predictions = surrogate.task.free_run(surrogate.bundle.model, table, range(len(table)), on_progress)
+        predictions = surrogate.task.free_run(surrogate.model, table, range(len(table)), on_progress)
     spec = surrogate.spec
     signals = spec.predicted if coverage is None else tuple(chain(*map(_with_bounds, spec.predicted)))
     shown = DataSpec(signals, spec.step, spec.step_unit, spec.domain)

@@ -6,7 +6,7 @@ Axes: N rows of all cases one after the other, F signals (controls, byproducts, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -102,6 +102,22 @@ class CaseTable:
             self.starts[:n],
             self.metadata[:n],
         )
+
+    def without(self, ids: Collection[str]) -> CaseTable:
+        """The cases that are not called one of ``ids``.
+
+        Raises:
+            DataError: none is left.
+        """
+        return self.only([i for i, name in enumerate(self.ids) if name not in set(ids)])
+
+    def only(self, index: Sequence[int]) -> CaseTable:
+        """The cases ``index``, in this order, copied.
+
+        Raises:
+            DataError: there is none.
+        """
+        return table_from_cases(self.spec, [self[i] for i in index])
 
     @cached_property
     def fingerprint(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from understudy.core.cases import CaseTable
 from understudy.errors import ConfigError, did_you_mean
@@ -46,6 +46,13 @@ class Loaded:
     skipped: Sequence[str] = field(default_factory=tuple)
 
 
+class Chosen(NamedTuple):
+    """What to do next, the most wanted first, with what each was chosen for."""
+
+    ids: list[str]
+    values: list[float]
+
+
 class Dataset(Protocol):
     """A dataclass whose fields are the keys of ``conf/dataset/<name>.yaml``; how to split is among them.
 
@@ -69,8 +76,8 @@ class Domain(Protocol):
             ConfigError: settings that do not fit.
         """
 
-    def surrogate(self, bundle: Bundle) -> Any:
-        """What :func:`understudy.load` gives a user for a bundle of this domain."""
+    def surrogate(self, bundles: Sequence[Bundle]) -> Any:
+        """What :func:`understudy.load` gives a user for bundles of this domain: of several their mean."""
 
     def predict(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
         """Write what the runs at the first of ``paths`` predict for what the last one holds.
@@ -78,8 +85,20 @@ class Domain(Protocol):
         ``options`` are those of ``predict_options`` that were given.
         """
 
-    def evaluate(self, run: str, source: str, options: Mapping[str, Any], progress: Progress) -> None:
-        """Compare the run with the measured cases of ``source`` and write a report to ``options["out"]``."""
+    def evaluate(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
+        """Compare the run at the first of ``paths`` with the measured cases at the last one.
+
+        Several runs are compared as their mean. The report goes to ``options["out"]``.
+
+        Raises:
+            ConfigError: more runs than this domain takes.
+        """
+
+    def acquire(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> Chosen:
+        """Choose from the candidates at the last of ``paths`` by what the runs before it say of them.
+
+        ``options`` are ``by``, ``n``, ``seed``, and of ``known`` and ``pairing`` what was given.
+        """
 
 
 @cache

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from understudy.core.cases import CaseTable
 from understudy.core.intervals import Held, Intervals, held
 from understudy.core.metrics import METRICS, Array, case_errors, summary
-from understudy.core.model import Model
+from understudy.core.model import Ensemble, Model
 from understudy.core.spec import DataSpec
 from understudy.core.tasks import Rollout
 
@@ -88,7 +88,7 @@ class Evaluation:
 
 def evaluate(
     name: str,
-    model: Model,
+    model: Model | Ensemble,
     task: Rollout,
     table: CaseTable,
     cases: Sequence[int],

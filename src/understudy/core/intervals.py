@@ -90,6 +90,25 @@ class Intervals:
         return cls(coverages, first_rows, widths)
 
 
+def mean_intervals(every: Sequence[Intervals]) -> Intervals:
+    """Around the mean of several models: the mean of their half-widths.
+
+    A mean errs no more than its parts do on average, so these are rather too wide than too narrow.
+
+    Raises:
+        ConfigError: they were fitted for different coverages.
+    """
+    coverages = every[0].coverages
+    if any(other.coverages != coverages for other in every):
+        raise ConfigError("the runs have intervals of different coverages, which cannot be averaged")
+    first_rows = sorted({row for intervals in every for row in intervals.first_rows})
+    widths = [
+        [intervals.half_width(coverage, first_rows[-1] + 1)[first_rows] for coverage in coverages]
+        for intervals in every
+    ]
+    return Intervals(coverages, tuple(first_rows), np.mean(widths, axis=0, dtype=np.float32))
+
+
 def fit_intervals(
     predictions: Sequence[Floats], truths: Sequence[Floats], coverages: Sequence[float] = COVERAGES
 ) -> Intervals:

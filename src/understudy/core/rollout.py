@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from understudy.core.model import Model
+from understudy.core.model import Ensemble, Model
 
 # Predictions between two calls of the progress function: often enough for a bar, rare enough to be free.
 _REPORT_EVERY = 50
@@ -23,7 +23,7 @@ _PREDICTIONS_A_STRETCH = 32
 
 @torch.inference_mode()
 def rollout(
-    model: Model,
+    model: Model | Ensemble,
     histories: Tensor,
     controls: Sequence[Tensor],
     *,
@@ -42,6 +42,8 @@ def rollout(
     """
     if not controls:
         return []
+    if isinstance(model, Ensemble):
+        return _mean_rollout(model, histories, controls, on_progress)
     sizes, device, step = model.net.sizes, model.scaler.mean.device, model.net.rows_at_once
     # Longest first: the cases still running are always a prefix of the batch.
     order = sorted(range(len(controls)), key=lambda i: -len(controls[i]))
@@ -71,6 +73,20 @@ def rollout(
     for place, i in enumerate(order):
         result[i] = physical[place, : lengths[place]].clone()
     return result
+
+
+def _mean_rollout(
+    ensemble: Ensemble,
+    histories: Tensor,
+    controls: Sequence[Tensor],
+    on_progress: Callable[[int, int], None] | None,
+) -> list[Tensor]:
+    totals = [torch.zeros(())] * len(controls)
+    for k, model in enumerate(ensemble.parts):
+        totals = [total + y for total, y in zip(totals, rollout(model, histories, controls), strict=True)]
+        if on_progress is not None:
+            on_progress(k + 1, len(ensemble.parts))
+    return [total / len(ensemble.parts) for total in totals]
 
 
 def _pad(controls: Sequence[Tensor], step: int) -> Tensor:

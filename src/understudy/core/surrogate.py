@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from understudy.core.bundle import Bundle, load_bundle
 from understudy.core.domain import domain
-from understudy.core.intervals import DEFAULT, Intervals
+from understudy.core.intervals import DEFAULT, Intervals, mean_intervals
+from understudy.core.model import Ensemble, Model
 from understudy.core.rollout import rollout
 from understudy.core.spec import DataSpec
 from understudy.core.tasks import Rollout
@@ -30,22 +31,42 @@ Floats = NDArray[np.float32]
 class Surrogate:
     """A trained stand-in for the experiment: controls in, every predicted signal out, physical units.
 
-    ``spec`` says what the columns are; ``in_len`` how many measured rows a prediction starts from.
+    ``spec`` says what the columns are; ``in_len`` how many measured rows a prediction starts from. Of several
+    bundles it is the mean.
+
+    Raises:
+        ConfigError: the bundles were trained on different signals, or start from histories of different lengths.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *more: Bundle) -> None:
         self.bundle = bundle
         self.spec: DataSpec = bundle.spec
-        kept = bundle.intervals
-        self.intervals = None if kept is None else Intervals.from_json(kept, len(self.spec.predicted))
+        for other in more:
+            if different := self.spec.differences(other.spec):
+                raise ConfigError(f"the runs cannot be averaged: {'; '.join(different)}")
+        bundles = (bundle, *more)
+        self.models: tuple[Model, ...] = tuple(b.model for b in bundles)
+        self.model: Model | Ensemble = Ensemble(self.models) if more else bundle.model
+        kept = [b.intervals for b in bundles]
+        found = [Intervals.from_json(k, len(self.spec.predicted)) for k in kept if k is not None]
+        self.intervals = mean_intervals(found) if len(found) == len(bundles) else None
 
     @property
     def in_len(self) -> int:
-        return int(self.bundle.model.net.sizes.in_len)
+        return int(self.models[0].net.sizes.in_len)
 
     @property
     def out_len(self) -> int:
-        return int(self.bundle.model.net.sizes.out_len)
+        return int(self.models[0].net.sizes.out_len)
+
+    @property
+    def name(self) -> str:
+        """The network, for people: ``dot``, or ``mean of 3 dot``."""
+        return (
+            self.bundle.network
+            if len(self.models) == 1
+            else f"mean of {len(self.models)} {self.bundle.network}"
+        )
 
     @property
     def task(self) -> Rollout:
@@ -55,7 +76,7 @@ class Surrogate:
     def __repr__(self) -> str:
         names = ", ".join(s.label for s in self.spec.controls)
         return (
-            f"Surrogate({self.bundle.network}: {names} → {len(self.spec.predicted)} signals "
+            f"Surrogate({self.name}: {names} → {len(self.spec.predicted)} signals "
             f"every {self.spec.step:g} {self.spec.step_unit})"
         )
 
@@ -89,7 +110,7 @@ class Surrogate:
         if past.shape[1] < self.in_len:
             raise DataError(f"the history has {past.shape[1]} rows; this model starts from {self.in_len}")
         histories = torch.from_numpy(past[:, -self.in_len :])
-        parts = rollout(self.bundle.model, histories, list(torch.from_numpy(u)))
+        parts = rollout(self.model, histories, list(torch.from_numpy(u)))
         y: Floats = torch.stack(parts).numpy()
         if frame is not None:
             return self._frame(y[0], frame)
@@ -141,13 +162,18 @@ def _is_frame(data: Any) -> bool:
     return hasattr(data, "columns") and hasattr(data, "index")
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path, *more: str | Path) -> Any:
     """The surrogate of a run's folder or of a bundle; what it can do depends on the field of use.
 
-    For time series it is a :class:`Surrogate`, for nucleotides a ``ReactivitySurrogate``.
+    For time series it is a :class:`Surrogate`, for nucleotides a ``ReactivitySurrogate``. Several runs give one
+    surrogate that predicts their mean.
 
     Raises:
         ModelError: nothing there, or it cannot be read.
+        ConfigError: several runs that do not belong together.
     """
-    bundle = load_bundle(Path(path))
-    return domain(bundle.spec.domain).surrogate(bundle)
+    bundles = [load_bundle(Path(p)) for p in (path, *more)]
+    fields = sorted({b.spec.domain for b in bundles})
+    if len(fields) > 1:
+        raise ConfigError(f"runs of {' and '.join(f.upper() for f in fields)} cannot be averaged")
+    return domain(fields[0]).surrogate(bundles)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from understudy.core.cases import CaseTable
 from understudy.core.losses import CRITERIA
-from understudy.core.model import Model
+from understudy.core.model import Ensemble, Model
 from understudy.core.rollout import rollout
 from understudy.core.stretches import Stretches, StretchLoader
 from understudy.core.windows import WindowLoader, Windows
@@ -200,7 +200,7 @@ class Rollout:
 
     def free_run(
         self,
-        model: Model,
+        model: Model | Ensemble,
         table: CaseTable,
         cases: Sequence[int],
         on_progress: Callable[[int, int], None] | None = None,

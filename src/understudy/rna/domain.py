@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from understudy.core.domain import Dataset
+from understudy.core.domain import Chosen, Dataset
 from understudy.progress import Progress
 from understudy.rna.datasets import DemoDataset, RibonanzaDataset
 from understudy.rna.predict import OPTIONS
@@ -30,11 +30,15 @@ class RNA:
 
         return ReactivityStudy(request)
 
-    def surrogate(self, bundle: Bundle) -> Any:
+    def surrogate(self, bundles: Sequence[Bundle]) -> Any:
+        from understudy.rna.predict.ensemble import Ensemble
         from understudy.rna.predictor import NetworkPredictor
         from understudy.rna.surrogate import ReactivitySurrogate
 
-        return ReactivitySurrogate(NetworkPredictor(bundle), bundle.network)
+        predictors = [NetworkPredictor(bundle) for bundle in bundles]
+        if len(predictors) == 1:
+            return ReactivitySurrogate(predictors[0], bundles[0].network)
+        return ReactivitySurrogate(Ensemble(predictors), f"mean of {len(bundles)} {bundles[0].network}")
 
     def predict(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
         """See :func:`understudy.rna.predict.command.predict`."""
@@ -42,8 +46,14 @@ class RNA:
 
         predict(paths, options, progress)
 
-    def evaluate(self, run: str, source: str, options: Mapping[str, Any], progress: Progress) -> None:
-        """See :func:`understudy.rna.study.evaluate_run`."""
-        from understudy.rna.study import evaluate_run
+    def evaluate(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
+        """See :func:`understudy.rna.study.evaluate_runs`."""
+        from understudy.rna.study import evaluate_runs
 
-        evaluate_run(run, source, options, progress)
+        evaluate_runs(paths, options, progress)
+
+    def acquire(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> Chosen:
+        """See :func:`understudy.rna.acquire.acquire`."""
+        from understudy.rna.acquire import acquire
+
+        return acquire(paths, options, progress)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from understudy.core.intervals import DEFAULT
 from understudy.report.numbers import percent
 from understudy.rna.features import Integers, rows_of
-from understudy.rna.intervals import HeldProfiles, HeldTally, ProfileIntervals
+from understudy.rna.intervals import HeldProfiles, HeldTally, MeanIntervals, ProfileIntervals
 from understudy.rna.molecules import ALPHABET, CHEMICALS, Molecules
 from understudy.rna.pairing.pairs import offsets_of
 from understudy.rna.tallies import (
@@ -73,7 +73,7 @@ class ProfileEvaluation:
     calibration: tuple[Calibration | None, ...]
     density: NDArray[np.int64]
     seconds_per_molecule: float = float("nan")
-    intervals: ProfileIntervals | None = None
+    intervals: ProfileIntervals | MeanIntervals | None = None
 
     def held(self, coverage: float) -> HeldProfiles | None:
         """What the intervals hold of the nucleotides that count."""

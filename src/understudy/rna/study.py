@@ -35,6 +35,7 @@ from understudy.rna.intervals import ProfileIntervals, fit_profile_intervals
 from understudy.rna.medians import Medians
 from understudy.rna.molecules import read_molecules
 from understudy.rna.pairing import Pairs, available, pairing_of
+from understudy.rna.predict.ensemble import Ensemble
 from understudy.rna.predictor import FLIPS, NetworkPredictor, four
 from understudy.rna.report import write_profile_report
 from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
@@ -312,14 +313,20 @@ def _written(
     return Outcome({**metrics_of(evaluation), **scores}, table_lines(evaluation, beside))
 
 
-def evaluate_run(run: str, source: str, options: Mapping[str, Any], progress: Progress) -> None:
-    """Compare the run with the measured molecules of ``source``, a Parquet file of ingest, and write a report.
+def evaluate_runs(paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
+    """Compare runs with measured molecules and write a report.
+
+    Args:
+        paths: runs, of which the mean is evaluated, and a Parquet file of ingest; the medians beside them are those
+            of the first run.
 
     Raises:
         ModelError, DataError: a run or a file that cannot be read.
     """
-    bundle = load_bundle(Path(run))
-    predictor = NetworkPredictor(bundle)
+    *runs, source = paths
+    bundles = [load_bundle(Path(run)) for run in runs]
+    predictor = Ensemble([NetworkPredictor(bundle) for bundle in bundles])
+    name = bundles[0].network if len(bundles) == 1 else f"mean of {len(bundles)} {bundles[0].network}"
     with progress.bar("reading the molecules"):
         molecules = read_molecules(Path(source))
     sequences = [molecules.sequence(i) for i in range(len(molecules))]
@@ -330,16 +337,16 @@ def evaluate_run(run: str, source: str, options: Mapping[str, Any], progress: Pr
     index = np.arange(len(molecules))
     pairing = _pairing(Probed(molecules, pairs), index)
     with progress.bar("predicting the molecules"):
-        evaluation = _timed(bundle.network, molecules, index, pairing, lambda: predictor(sequences, pairs))
+        evaluation = _timed(name, molecules, index, pairing, lambda: predictor(sequences, pairs))
     evaluation = replace(evaluation, intervals=predictor.intervals)
-    kept = find_bundle(Path(run)).parent / "baselines" / MEDIANS
+    kept = find_bundle(Path(runs[0])).parent / "baselines" / MEDIANS
     medians = [Medians.from_json(m) for m in json.loads(kept.read_text())] if kept.is_file() else []
     usable = [m for m in medians if pairs is not None or m.kind != "pairing"]
-    name = Path(source).name.split(".")[0]
-    out = Path(options.get("out") or f"evaluation-{name}")
+    data = Path(source).name.split(".")[0]
+    out = Path(options.get("out") or f"evaluation-{data}")
     facts = RunFacts(
-        title=f"{bundle.network} on {name}",
-        facts={**bundle.facts, "evaluated on": f"{source} ({len(molecules):,} molecules)"},
+        title=f"{name} on {data}",
+        facts={**bundles[0].facts, "evaluated on": f"{source} ({len(molecules):,} molecules)"},
     )
     beside = evaluate_baselines(usable, molecules, index, pairing=pairing)
     outcome = _written(out, evaluation, beside, facts, True, progress)
@@ -348,4 +355,4 @@ def evaluate_run(run: str, source: str, options: Mapping[str, Any], progress: Pr
     progress.say(f"report: {out / 'report.html'}")
 
 
-__all__ = ["ReactivityStudy", "evaluate_run", "spec_of"]
+__all__ = ["ReactivityStudy", "evaluate_runs", "spec_of"]

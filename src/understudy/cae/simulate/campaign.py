@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class Campaign:
 def run_campaign(
     experiment: Experiment,
     out: Path,
-    n_cases: int,
+    cases: int | Collection[int],
     *,
     seed: int = 0,
     file_format: str = "csv",
@@ -65,6 +65,7 @@ def run_campaign(
     in whatever way goes on when it is run again, also with more cases.
 
     Args:
+        cases: how many; or which, by their numbers.
         experiment: where it has an attribute ``may_crash`` that is true, it runs in other processes always.
         file_format: ``csv``, a file a case; or ``parquet``, all in ``cases.parquet``.
         n_workers: processes; by default one for every core that this process may use.
@@ -76,27 +77,32 @@ def run_campaign(
         DataError: some cases failed in all their draws. The others are there, and the manifest names both.
         CampaignStopped: Ctrl-C.
     """
-    _check(n_cases, seed, file_format, n_workers, max_attempts)
+    indices = range(1, cases + 1) if isinstance(cases, int) else sorted(set(cases))
+    _check(indices, seed, file_format, n_workers, max_attempts)
     run = _Run(experiment, Path(out), seed, file_format, max_attempts, on_progress)
-    names = [case_name(i + 1) for i in range(n_cases)]
+    names = [case_name(index) for index in indices]
     manifest = run.complete(names)
     if manifest is not None:
         return Campaign(run.folder, manifest, 0)
     with claimed(run.folder, run.identity, run.store.taken) as journal:
         n_kept = run.keep(journal)
         try:
-            failed = run.simulate(journal, n_cases, n_workers or n_cores())
+            failed = run.simulate(journal, indices, n_workers or n_cores())
         except KeyboardInterrupt:
-            kept = f"{len(journal.records)} of {n_cases} cases are kept in {run.folder}"
+            kept = f"{len(journal.records)} of {len(names)} cases are kept in {run.folder}"
             raise CampaignStopped(f"stopped; {kept}") from None
         manifest = run.finish(journal, names, failed)
     if manifest.failed:
         raise DataError(_failure(run.folder, manifest))
-    return Campaign(run.folder, manifest, n_cases - n_kept)
+    return Campaign(run.folder, manifest, len(names) - n_kept)
 
 
-def _check(n_cases: int, seed: int, file_format: str, n_workers: int | None, max_attempts: int) -> None:
-    least = {"n_cases": (n_cases, 1), "seed": (seed, 0), "n_workers": (n_workers, 1)}
+def _check(
+    indices: Sequence[int], seed: int, file_format: str, n_workers: int | None, max_attempts: int
+) -> None:
+    if not indices or min(indices) < 1:
+        raise ConfigError("there must be at least one case to simulate; cases have numbers from 1")
+    least = {"seed": (seed, 0), "n_workers": (n_workers, 1)}
     for what, (number, bound) in {**least, "max_attempts": (max_attempts, 1)}.items():
         if number is not None and number < bound:
             raise ConfigError(f"{what} must be at least {bound}, not {number}")
@@ -158,9 +164,9 @@ class _Run:
         journal.records = {record.name: record for record in kept}
         return len(kept)
 
-    def simulate(self, journal: Journal, n_cases: int, n_workers: int) -> list[FailedCase]:
+    def simulate(self, journal: Journal, wanted: Sequence[int], n_workers: int) -> list[FailedCase]:
         """Everything that the journal has not yet; the cases of which no draw succeeded."""
-        indices = [i + 1 for i in range(n_cases) if case_name(i + 1) not in journal.records]
+        indices = [index for index in wanted if case_name(index) not in journal.records]
         waiting = deque(At(index, 0) for index in indices)
         failures: dict[int, list[str]] = {index: [] for index in indices}
         failed: list[FailedCase] = []
@@ -174,7 +180,7 @@ class _Run:
                         waiting.appendleft(At(at.index, at.attempt + 1))
                         continue
                     failed.append(FailedCase(case_name(at.index), tuple(failures[at.index])))
-                self.on_progress(len(journal.records) + len(failed), n_cases)
+                self.on_progress(len(journal.records) + len(failed), len(wanted))
         return failed
 
     def _outcomes(self, waiting: deque[At], n_workers: int) -> Any:

@@ -116,14 +116,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", metavar="EXPERIMENT", help=known)
     parser.add_argument("--out", metavar="FOLDER", required=True)
     parser.add_argument("--cases", type=int, default=40, metavar="N", help="default 40")
+    parser.add_argument("--seed", type=int, default=0, metavar="K", help="default 0")
+    parser.add_argument("--format", default="csv", metavar="csv|parquet", help="default csv, a file a case")
+    add_experiment_options(parser)
+
+
+def add_experiment_options(parser: argparse.ArgumentParser) -> None:
+    """The options that describe the experiment called ``experiment``, and how it is run."""
     parser.add_argument(
         "--seconds", type=float, metavar="S", help="length of a case (default: the experiment's own)"
     )
     parser.add_argument(
         "--step", type=float, metavar="S", help="time between rows (default: the experiment's own)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="K", help="default 0")
-    parser.add_argument("--format", default="csv", metavar="csv|parquet", help="default csv, a file a case")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for every core)")
     flags = {}
     for kind in KINDS:
@@ -140,11 +145,10 @@ def simulate(options: argparse.Namespace, progress: Progress) -> None:
         ConfigError, DataError: as :func:`~understudy.cae.simulate.campaign.run_campaign`, and for options that
             cannot be.
     """
-    kind = _kind(options)
-    _check_numbers(options)
+    _check_numbers(options, {"cases": 1, "seed": 0})
+    experiment, n_workers = experiment_of(options)
     from understudy.cae.simulate.campaign import run_campaign
 
-    experiment = kind.make(options)
     with progress.bar(getattr(experiment, "activity", "simulating the cases")) as on_progress:
         campaign = run_campaign(
             experiment,
@@ -152,21 +156,32 @@ def simulate(options: argparse.Namespace, progress: Progress) -> None:
             options.cases,
             seed=options.seed,
             file_format=options.format,
-            n_workers=options.workers if options.workers is not None else kind.n_workers,
+            n_workers=n_workers,
             on_progress=on_progress,
         )
     progress.say(_summary(experiment, campaign))
 
 
-def _check_numbers(options: argparse.Namespace) -> None:
-    for name, least in (("cases", 1), ("seed", 0), ("workers", 1)):
-        number = getattr(options, name)
-        if number is not None and number < least:
-            raise ConfigError(f"--{name} must be at least {least}, not {number}")
+def experiment_of(options: argparse.Namespace) -> tuple[Experiment, int | None]:
+    """The experiment that the options describe, and the processes to run it in (None: one a core).
+
+    Raises:
+        ConfigError: no such experiment, or options that cannot be.
+    """
+    kind = _kind(options)
+    _check_numbers(options, {"workers": 1})
     for name in ("seconds", "step"):
         value = getattr(options, name)
         if value is not None and not 0 < value < float("inf"):
             raise ConfigError(f"--{name} must be positive, not {value:g}")
+    return kind.make(options), options.workers if options.workers is not None else kind.n_workers
+
+
+def _check_numbers(options: argparse.Namespace, least: dict[str, int]) -> None:
+    for name, bound in least.items():
+        number = getattr(options, name)
+        if number is not None and number < bound:
+            raise ConfigError(f"--{name} must be at least {bound}, not {number}")
 
 
 def _kind(options: argparse.Namespace) -> Kind:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from understudy.core.cases import Floats
 from understudy.core.spec import DataSpec
@@ -38,6 +39,12 @@ class Experiment(Protocol):
     def describe(self) -> dict[str, Any]:
         """Everything that decides the values beside the seed, as JSON: equal for experiments that give equal
         cases."""
+
+    def plan(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """What :meth:`run` will ask for with a generator in the same state: controls ``(T, C)``, cheap to have.
+
+        NaN where only the simulation decides.
+        """
 
     def run(self, rng: np.random.Generator) -> Simulated:
         """

@@ -96,6 +96,12 @@ class FmuExperiment:
             "targets": [v.name for v in self._targets],
         }
 
+    def plan(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        u = np.stack([channel.draw(rng, self.n_rows, self.step) for channel in self._channels], axis=1)
+        whole = [j for j, v in enumerate(self._inputs) if not v.is_real]
+        u[:, whole] = np.rint(u[:, whole])
+        return u
+
     def run(self, rng: np.random.Generator) -> Simulated:
         """One case; row k has the controls from time k on, and the outputs at that time (see
         :meth:`~understudy.cae.simulate.fmu_instance.FmuInstance.simulate`).
@@ -103,10 +109,7 @@ class FmuExperiment:
         Raises:
             CaseFailed: the FMU reports an error, or a value that is not finite.
         """
-        inputs = tuple(self._inputs)
-        u = np.stack([channel.draw(rng, self.n_rows, self.step) for channel in self._channels], axis=1)
-        whole = [j for j, v in enumerate(inputs) if not v.is_real]
-        u[:, whole] = np.rint(u[:, whole])
+        inputs, u = tuple(self._inputs), self.plan(rng)
         if self._instance is None:
             self._instance = FmuInstance(self._file)
         outputs = (*self._byproducts, *self._targets)

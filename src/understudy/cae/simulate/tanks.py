@@ -63,6 +63,10 @@ class Tanks:
     def describe(self) -> dict[str, Any]:
         return {"name": "tanks", "seconds": self.seconds}
 
+    def plan(self, rng: np.random.Generator) -> Floats:
+        pump, valve = _controls(rng, 1, _n_rows(self.seconds))
+        return np.stack([pump[0], valve[0]], axis=1)
+
     def run(self, rng: np.random.Generator) -> Simulated:
         return Simulated(_simulated(rng, 1, _n_rows(self.seconds))[0])
 
@@ -73,8 +77,7 @@ def _n_rows(seconds: float) -> int:
 
 def _simulated(rng: np.random.Generator, n_cases: int, n_rows: int) -> Floats:
     """Values ``(n_cases, n_rows, 5)`` in the order of the signals."""
-    pump = np.stack([_holds(rng, n_rows, 0.5, 9.5, (4, 40)) for _ in range(n_cases)])
-    valve = np.stack([_holds(rng, n_rows, 35.0, 100.0, (15, 90)) for _ in range(n_cases)])
+    pump, valve = _controls(rng, n_cases, n_rows)
     h1 = rng.uniform(1.0, 15.0, n_cases)
     h2 = rng.uniform(1.0, 15.0, n_cases)
     values = np.empty((n_cases, n_rows, len(SPEC.signals)))
@@ -84,6 +87,13 @@ def _simulated(rng: np.random.Generator, n_cases: int, n_rows: int) -> Floats:
         for _ in range(round(SPEC.step / INNER_STEP)):
             h1, h2 = _heun(h1, h2, u, v)
     return values
+
+
+def _controls(rng: np.random.Generator, n_cases: int, n_rows: int) -> tuple[Floats, Floats]:
+    """Voltage of the pump and opening of the valve, (n_cases, n_rows) each."""
+    pump = np.stack([_holds(rng, n_rows, 0.5, 9.5, (4, 40)) for _ in range(n_cases)])
+    valve = np.stack([_holds(rng, n_rows, 35.0, 100.0, (15, 90)) for _ in range(n_cases)])
+    return pump, valve
 
 
 def _speed(h: Floats) -> Floats:

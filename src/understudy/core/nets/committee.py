@@ -31,15 +31,20 @@ class Committee(WindowNet):
 
     @property
     def rows_at_once(self) -> int:
-        return self._members[0].rows_at_once
+        return self.networks[0].rows_at_once
+
+    @property
+    def networks(self) -> list[StateNet]:
+        """The members."""
+        return cast("list[StateNet]", list(self.members))
 
     def layers(self) -> list[nn.Module]:
         """Layer by layer those of all members."""
-        return [nn.ModuleList(same) for same in zip(*(m.layers() for m in self._members), strict=True)]
+        return [nn.ModuleList(same) for same in zip(*(m.layers() for m in self.networks), strict=True)]
 
     def expect(self, share: Tensor) -> None:
         """See :meth:`StateNet.expect`."""
-        for member in self._members:
+        for member in self.networks:
             member.expect(share)
 
     def embed_control(self, control: Tensor) -> Tensor:
@@ -50,7 +55,7 @@ class Committee(WindowNet):
 
     def predict(self, state: Tensor, control: Tensor) -> Tensor:
         parts = [
-            m.predict(x, u) for m, x, u in zip(self._members, *self._dealt(state, control), strict=False)
+            m.predict(x, u) for m, x, u in zip(self.networks, *self._dealt(state, control), strict=False)
         ]
         return self._together(parts)
 
@@ -58,27 +63,23 @@ class Committee(WindowNet):
         if self.training:
             return self._each(lambda m, x, r: m.push(x, r), state, rows)
         states = state.chunk(len(self.members), dim=-1)
-        return torch.cat([m.push(x, rows) for m, x in zip(self._members, states, strict=True)], dim=-1)
+        return torch.cat([m.push(x, rows) for m, x in zip(self.networks, states, strict=True)], dim=-1)
 
     def advance(self, state: Tensor, control: Tensor, embedded: Tensor) -> tuple[Tensor, Tensor]:
         states, inputs = self._dealt(state, embedded)
         controls = control.chunk(len(self.members)) if self.training else [control] * len(self.members)
         pairs = [
-            m.advance(x, u, g) for m, x, u, g in zip(self._members, states, controls, inputs, strict=False)
+            m.advance(x, u, g) for m, x, u, g in zip(self.networks, states, controls, inputs, strict=False)
         ]
         ends = torch.cat([x for _, x in pairs], dim=0 if self.training else -1)
         return self._together([y for y, _ in pairs]), ends
 
-    @property
-    def _members(self) -> list[StateNet]:
-        return cast("list[StateNet]", list(self.members))
-
     def _each(self, call: Callable[..., Tensor], *values: Tensor) -> Tensor:
         """``call`` of every member: in training on its part of the batch, else on everything, side by side."""
         if not self.training:
-            return torch.cat([call(m, *values) for m in self._members], dim=-1)
+            return torch.cat([call(m, *values) for m in self.networks], dim=-1)
         # A last batch of an epoch may have fewer cases than there are members.
-        parts = zip(self._members, *(v.chunk(len(self.members)) for v in values), strict=False)
+        parts = zip(self.networks, *(v.chunk(len(self.members)) for v in values), strict=False)
         return torch.cat([call(m, *part) for m, *part in parts])
 
     def _dealt(self, state: Tensor, embedded: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.errors import ConfigError, DataError, ModelError
+from understudy.rna.intervals import MeanIntervals
 from understudy.rna.pairing import Pairs
 from understudy.rna.predict.cut import Part, cut_pairs, flip_pairs
 
@@ -70,20 +71,23 @@ class Ensemble:
         known = [getattr(p, "trained_with_flips", None) for p in self._predictors]
         return False if False in known else (True if True in known else None)
 
+    @property
+    def intervals(self) -> MeanIntervals | None:
+        """Around the mean; None where a network was saved without."""
+        kept = [getattr(p, "intervals", None) for p in self._predictors]
+        found = [part for i in kept if i is not None for part in getattr(i, "parts", [i])]
+        return MeanIntervals(found) if all(i is not None for i in kept) else None
+
     def half_width(self, coverage: float, values: Floats, tokens: NDArray[np.uint8]) -> Floats:
         """``(N, 2)`` half the width of the intervals around the predictions ``values`` (N, 4) of ``tokens`` (N,).
-
-        That of several networks is the mean of theirs: a mean errs less than they do, so it is rather too wide.
 
         Raises:
             ConfigError: a network without intervals, or none of this coverage.
         """
-        kept = [getattr(p, "intervals", None) for p in self._predictors]
-        widths = [i.half_width(coverage, values, tokens) for i in kept if i is not None]
-        if len(widths) < len(kept):
+        intervals = self.intervals
+        if intervals is None:
             raise ConfigError("a run was saved without intervals, by an earlier version")
-        mean: Floats = np.mean(widths, axis=0, dtype=np.float32)
-        return mean
+        return intervals.half_width(coverage, values, tokens)
 
     def bytes_for(self, length: int, batch: int) -> int:
         """Memory that ``batch`` sequences of ``length`` nucleotides take in the largest of the networks."""

@@ -7,11 +7,13 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from understudy.cae.simulate.experiment import CaseFailed, Simulated
-from understudy.cae.simulate.refrigerant.case import simulate
+from understudy.cae.simulate.refrigerant.case import Course, simulate
 from understudy.cae.simulate.refrigerant.compiled import is_compiled
 from understudy.cae.simulate.refrigerant.fluid import load_fluid
+from understudy.cae.simulate.refrigerant.layout import U_CHILLER_VALVE, U_EVAPORATOR_VALVE
 from understudy.cae.simulate.refrigerant.signals import N_CONTROLS, circuit_of, spec_of
 from understudy.cae.simulate.refrigerant.suites import suite_of
 from understudy.core.spec import DataSpec
@@ -73,9 +75,20 @@ class RefrigerantCircuit:
             "coolprop": version("CoolProp"),
         }
 
+    def plan(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """The requests, NaN for valves that control superheat; the compressor may be kept from its speed."""
+        course = self._course(rng)
+        controls = course.requests[:, : N_CONTROLS[self.variant]].copy()
+        for valve, is_manual in zip((U_EVAPORATOR_VALVE, U_CHILLER_VALVE), course.manual, strict=True):
+            if not is_manual:
+                controls[:, valve] = np.nan
+        return controls
+
+    def _course(self, rng: np.random.Generator) -> Course:
+        return suite_of(self.suite)(rng, self.variant, round(self.seconds / self.step), self.step)
+
     def run(self, rng: np.random.Generator) -> Simulated:
-        n_rows = round(self.seconds / self.step)
-        course = suite_of(self.suite)(rng, self.variant, n_rows, self.step)
+        course = self._course(rng)
         fluid, circuit = load_fluid(self.refrigerant), circuit_of(self.variant)
         tried, trace = 0, None
         while trace is None:

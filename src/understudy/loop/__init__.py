@@ -1,0 +1,1 @@
+"""Active learning: simulate, train, choose what to simulate next, and again."""
