@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from understudy.cae.simulate.experiment import CaseFailed, Simulated
 from understudy.core.spec import DataSpec, Role, Signal
@@ -29,6 +30,10 @@ class Walk:
 
     def describe(self) -> dict[str, Any]:
         return {"name": "walk", **asdict(self)}
+
+    def plan(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        rng.random()
+        return rng.random(self.rows + int(rng.integers(5)))[:, None]
 
     def run(self, rng: np.random.Generator) -> Simulated:
         first = rng.random()

@@ -69,7 +69,9 @@ class CaseCandidates:
     def expected_error(self) -> Array:
         head = self._loss_head
         with torch.inference_mode():
-            return np.array([float(head(_parts(rows)).mean()) for rows, _ in self._run(self._table)])
+            return np.array(
+                [float(head(_parts(rows, _n_parts(rows))).mean()) for rows, _ in self._run(self._table)]
+            )
 
     def disagreement(self) -> Array:
         """Mean over target signals and rows of the deviation among the models, in deviations of the signal."""
@@ -98,8 +100,9 @@ class CaseCandidates:
         for case, (rows, y) in zip(self._known, self._run(self._known), strict=True):
             truth = torch.from_numpy(case.values[self._task.in_len :, model.n_controls :])[:, columns]
             gap = (y[:, columns] - truth).abs() / std
-            features.append(_parts(rows))
-            errors.append(_parts(gap).nanmean(1))
+            n = _n_parts(rows)
+            features.append(_parts(rows, n))
+            errors.append(_parts(gap, n).nanmean(1))
         return fit_loss_head(torch.cat(features), torch.cat(errors))
 
     def _moments(self, table: CaseTable) -> Array:
@@ -150,7 +153,10 @@ def _same_length(lengths: NDArray[np.int64]) -> Iterator[list[int]]:
         yield group
 
 
-def _parts(rows: Tensor) -> Tensor:
-    """Means (P, D) of ``rows`` (T, D) over parts of at least :data:`PART` rows."""
-    n = max(1, len(rows) // PART)
+def _n_parts(rows: Tensor) -> int:
+    return max(1, len(rows) // PART)
+
+
+def _parts(rows: Tensor, n: int) -> Tensor:
+    """Means (n, D) of ``rows`` (T, D) over parts of nearly equal length, NaN left out."""
     return torch.stack([part.nanmean(0) for part in torch.tensor_split(rows, n)])

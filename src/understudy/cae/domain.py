@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from understudy.cae.datasets import CsvDataset, RefrigerantDataset, TanksDataset
 from understudy.cae.read import ReadOptions, read_like
-from understudy.cae.tables import resample_table, with_signals
+from understudy.cae.tables import resample_table
 from understudy.cae.write import write_case_csv
 from understudy.core.cases import Case
 from understudy.core.domain import Chosen, Dataset, Loaded, OnProgress
@@ -52,10 +52,7 @@ class CAE:
             DataError: a file does not fit the model.
         """
         if path.suffix == ".parquet":
-            table = read_parquet(path)
-            if n_measured == 0:
-                table = with_signals(table, spec)
-            table = resample_table(table, spec.step, None)
+            table = resample_table(read_parquet(path), spec.step, None)
             different = spec.differences(table.spec)
             if different:
                 raise DataError(f"{path} does not fit the model: {'; '.join(different)}")

@@ -9,7 +9,6 @@ import numpy as np
 from understudy.cae.resample import resample
 from understudy.core.cases import Case, CaseTable, table_from_cases
 from understudy.core.spec import DataSpec
-from understudy.errors import DataError, did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -31,23 +30,3 @@ def resample_table(table: CaseTable, step: float | None, lowpass: float | None) 
         start, values = resample(time, case.values, step, lowpass)
         cases.append(Case(case.id, values, start, case.metadata))
     return table_from_cases(DataSpec(spec.signals, step, spec.step_unit, spec.domain), cases)
-
-
-def with_signals(table: CaseTable, spec: DataSpec) -> CaseTable:
-    """``table`` with the signals of ``spec``; predicted ones that it lacks are NaN, others are left out.
-
-    Raises:
-        DataError: a control is missing.
-    """
-    places = {name: i for i, name in enumerate(table.spec.names)}
-    missing = [s.name for s in spec.controls if s.name not in places]
-    if missing:
-        raise DataError(f"the cases lack the control {missing[0]!r}{did_you_mean(missing[0], places)}")
-    cases = []
-    for case in table:
-        values = np.full((len(case.values), len(spec.signals)), np.nan, np.float32)
-        for i, signal in enumerate(spec.signals):
-            if signal.name in places:
-                values[:, i] = case.values[:, places[signal.name]]
-        cases.append(Case(case.id, values, case.start, case.metadata))
-    return table_from_cases(DataSpec(spec.signals, table.spec.step, table.spec.step_unit, spec.domain), cases)

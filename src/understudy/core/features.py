@@ -27,7 +27,10 @@ def head_inputs(layers: list[nn.Module]) -> Iterator[list[Tensor]]:
         head = head[-1]
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen.append(inputs[0].detach())
+        rows = inputs[0].detach()
+        seen.append(
+            rows if rows.dim() == 3 else rows.unsqueeze(1)
+        )  # one look at all positions of a prediction
 
     hook = head.register_forward_pre_hook(keep)
     try:

@@ -154,6 +154,13 @@ def _mapped(
     raise DataError(f"{path}: neither its folder nor {user_cache()} can be written; set UNDERSTUDY_CACHE")
 
 
+def forget_outdated(path: Path, table: CaseTable) -> None:
+    """Remove the memory-mapped arrays of what stood at ``path`` before ``table`` did."""
+    for cache in (path.parent / ".understudy").glob(f"{path.stem}-{'?' * 16}.npy"):
+        if cache.stem != f"{path.stem}-{table.fingerprint[:16]}":
+            cache.unlink(missing_ok=True)
+
+
 def _fill(target: Path, file: pq.ParquetFile, spec: DataSpec, shape: tuple[int, int]) -> None:
     flat = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
     at = 0

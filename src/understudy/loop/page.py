@@ -87,7 +87,7 @@ def ade_chart(svgs: Svgs, counts: Sequence[int], rounds: Sequence[Round], signal
         boxprops=line, whiskerprops=line, capprops=line,
         flierprops={"marker": "o", "ms": 2.5, "mec": THEMED.muted, "mew": 0.8},
     )  # fmt: skip
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.05 * max((float(b.max()) for b in boxes if len(b)), default=1.0))
     plain_numbers(ax, 6, 5)
     ax.set_xticks(range(1, len(counts) + 1), [str(n) for n in counts])
     ax.grid(False, axis="x")

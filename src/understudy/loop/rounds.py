@@ -19,9 +19,9 @@ from understudy.core.acquire import choose
 from understudy.core.cases import CaseTable
 from understudy.core.evaluate import evaluate
 from understudy.core.files import write_json
-from understudy.core.parquet import write_parquet
+from understudy.core.parquet import forget_outdated, write_parquet
 from understudy.core.surrogate import Surrogate, load
-from understudy.errors import ConfigError
+from understudy.errors import ConfigError, DataError
 from understudy.loop.sources import Source
 from understudy.progress import Progress
 
@@ -79,6 +79,7 @@ class Loop:
 
         Raises:
             ConfigError: there are too few candidates, or the folder holds another loop.
+        DataError: cases cannot be had, or ``loop.json`` is damaged.
         """
         order = self.order
         wanted = order.start + (order.rounds - 1) * order.add
@@ -123,7 +124,9 @@ class Loop:
         with self.progress.bar("running what was chosen") as on_progress:
             cases = self.source.run(self.known(rounds), on_progress)
         self.progress.say(f"round {number} of {self.order.rounds}: {len(cases)} cases")
-        write_parquet(_together(cases, tests), self.folder / CASES)
+        both = _together(cases, tests)
+        write_parquet(both, self.folder / CASES)
+        forget_outdated(self.folder / CASES, both)
         for k in range(self.order.runs):
             self.train(self.folder / CASES, len(cases), self._run_folder(number, k), self.order.seed + k)
         surrogate = self._surrogate(number)
@@ -140,6 +143,7 @@ class Loop:
         return surrogate
 
     def _run_folder(self, number: int, k: int) -> Path:
+        """Of training ``k`` (from 0) of a round (from 1)."""
         return self.folder / f"round{number:02d}" / f"run{k + 1}"
 
     def identity(self) -> dict[str, Any]:
@@ -153,15 +157,19 @@ class Loop:
         path = self.folder / STATE
         if not path.exists():
             return []
-        state = json.loads(path.read_text(encoding="utf-8"))
-        mine, theirs = self.identity(), state["loop"]
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            mine, theirs = self.identity(), dict(state["loop"])
+            rounds = [Round(**data) for data in state["rounds"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: not what a loop writes: {error!r}") from error
         for key, value in mine.items():
             if theirs.get(key) != value:
                 shown = "" if key == "source" else f" ({theirs.get(key)!r}, not {value!r})"
                 raise ConfigError(
                     f"{self.folder} holds a loop with another {key}{shown}; choose another --out"
                 )
-        return [Round(**data) for data in state["rounds"]]
+        return rounds
 
     def _record(self, rounds: Sequence[Round]) -> None:
         write_json(self.folder / STATE, {"loop": self.identity(), "rounds": [asdict(r) for r in rounds]})

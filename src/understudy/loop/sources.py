@@ -20,7 +20,7 @@ from understudy.cae.simulate.manifest import case_name
 from understudy.cae.tables import resample_table
 from understudy.core.cases import Case, CaseTable, Floats, table_from_cases
 from understudy.core.domain import Preprocess
-from understudy.core.parquet import read_parquet
+from understudy.core.parquet import forget_outdated, read_parquet
 from understudy.core.spec import DataSpec, Role
 from understudy.errors import ConfigError
 
@@ -99,6 +99,7 @@ class Simulated:
             on_progress=on_progress,
         )  # fmt: skip
         table = read_parquet(folder / "cases.parquet")
+        forget_outdated(folder / "cases.parquet", table)
         return resample_table(table, self.preprocess.step, self.preprocess.lowpass)
 
 

@@ -310,3 +310,19 @@ def test_workers_that_cannot_start_are_not_tried_for_ever(tmp_path, capfd):
     with pytest.raises(DataError, match="could not start"):
         made(tmp_path, experiment=Unready(), n_workers=2)
     assert "this is no number" in capfd.readouterr().err
+
+
+def test_some_cases_are_those_of_the_whole_campaign(tmp_path, file_format):
+    options = {"n_workers": 1, "max_attempts": 50, "file_format": file_format}
+    whole = made(tmp_path / "whole", 6, file_format=file_format).manifest
+    part = run_campaign(Walk(fails=0.4), tmp_path / "part", [5, 2, 5], **options)
+    assert [c.name for c in part.manifest.cases] == ["case0002", "case0005"]
+    sums = {c.name: c.sha256 for c in whole.cases}
+    assert all(c.sha256 == sums[c.name] for c in part.manifest.cases)
+    more = run_campaign(Walk(fails=0.4), tmp_path / "part", [1, 2, 5], **options)
+    assert more.n_simulated == 1
+    assert [c.name for c in more.manifest.cases] == ["case0001", "case0002", "case0005"]
+    with pytest.raises(DataError, match="case0005"):  # what is there is never dropped
+        run_campaign(Walk(fails=0.4), tmp_path / "part", [1, 2], **options)
+    with pytest.raises(ConfigError, match="numbers from 1"):
+        run_campaign(Walk(fails=0.4), tmp_path / "other", [0, 2], **options)

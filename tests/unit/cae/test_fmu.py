@@ -258,3 +258,11 @@ def test_without_fmpy_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fmpy", None)
     with pytest.raises(ConfigError, match=r"pip install 'understudy\[fmu\]'"):
         FmuExperiment(tmp_path / "lag.fmu")
+
+
+def test_the_plan_of_a_case_is_what_it_does(fmu):
+    model = experiment(fmu)
+    for seed in range(3):
+        planned = model.plan(np.random.default_rng(seed))
+        rows = model.run(np.random.default_rng(seed)).values
+        np.testing.assert_array_equal(planned.astype(np.float32), rows[:, :3])

@@ -66,3 +66,18 @@ def test_a_state_outside_the_tables_is_a_failed_case() -> None:
     assert whole is not None
     assert whole.outputs[:, 12].max() > 1.2
     assert case_module.simulate(short, circuit, course, 0.1, **steps) is None
+
+
+@pytest.mark.parametrize("suite", ["train", "swing"])
+def test_the_plan_of_a_case_is_what_it_does(suite):
+    circuit = RefrigerantCircuit(seconds=20.0, suite=suite)
+    open_to_say = 0
+    for seed in range(3):
+        planned = circuit.plan(np.random.default_rng(seed))
+        rows = circuit.run(np.random.default_rng(seed)).values[:, :9]
+        said = np.isfinite(planned)
+        assert said[:, [0, 1, 2, 3, 4, 5, 6]].all()
+        open_to_say += int(said[:, 7:].all(axis=0).sum())
+        said[:, 0] &= rows[:, 0] >= planned[:, 0]  # its protection may keep the compressor slower
+        np.testing.assert_allclose(rows[said], planned[said], rtol=1e-5)
+    assert (open_to_say > 0) == (suite == "swing"), "valves are known ahead only where they are set by hand"
