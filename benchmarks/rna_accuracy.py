@@ -7,6 +7,7 @@ would give, in a process of its own; what has been trained before in ``--work`` 
     library   trained on the 15k library, scored on all of PK50: ribo and starter, with medians beside them
     trees     boosted trees with pairing on the same training molecules, scored on PK50 too
     folds     five folds of PK50 grouped by similarity: from scratch, and started from the library's network
+    seeds     the folds that were fine-tuned whole once more with two other seeds, and the mean of all three
     page      writes results/rna_accuracy.md from what is there
 
 ``--threads`` bounds the processor threads of each training.
@@ -31,7 +32,7 @@ from benchmarks.measure import RESULTS, surroundings
 from understudy.rna.background import fit_background
 from understudy.rna.baselines import evaluate_baselines
 from understudy.rna.features import pairing_of_rows
-from understudy.rna.molecules import read_molecules
+from understudy.rna.molecules import read_molecules, write_molecules
 from understudy.rna.pairing import pairing_of
 from understudy.rna.trees import TreeSettings, fit_trees
 
@@ -43,6 +44,7 @@ MODES = {
     "gradual": ["transfer=gradual", "settings.lr=1e-3", "settings.epochs=8", "settings.unfreeze_epochs=1"],
     "head": ["transfer=head", "settings.lr=5e-3", "settings.epochs=8"],
 }
+MORE_SEEDS = (1, 2)  # beside the usual 42
 LIBRARY = {
     # Fold 1: fold 0 is one chain of similar sequences, half of the library.
     "ribo": ["experiment=ribonanza", "dataset.background=DMS", "settings.fold=1"],
@@ -174,6 +176,37 @@ def folds(work: Work, only: Sequence[str]) -> None:
             )
 
 
+def seeds(work: Work, only: Sequence[str]) -> None:
+    """``full`` once more with other seeds, and the mean of all seeds."""
+    for seed in MORE_SEEDS:
+        for fold in range(N_FOLDS):
+            work.train(
+                f"pk50 full {fold} seed {seed}",
+                "experiment=ribonanza",
+                f"dataset.path={work.pk50}",
+                f"settings.nfolds={N_FOLDS}",
+                f"settings.fold={fold}",
+                f"settings.seed={seed}",
+                "settings.split_seed=42",
+                "dataset.trees=false",
+                "report.figures=false",
+                f"init_from={work.folder / 'library_ribo'}",
+                *MODES["full"],
+            )
+    for fold in range(N_FOLDS):
+        runs = [work.folder / f"pk50_full_{fold}{end}" for end in ("", *(f"_seed_{s}" for s in MORE_SEEDS))]
+        held = [json.loads((run / "split.json").read_text(encoding="utf-8"))["test"] for run in runs]
+        if any(names != held[0] for names in held):
+            raise RuntimeError(f"the runs of fold {fold} were not tested on the same molecules")
+        molecules = read_molecules(work.pk50)
+        tested = set(held[0])
+        index = [i for i in range(len(molecules)) if molecules.ids[i] in tested]
+        part = work.folder / f"pk50_fold_{fold}.parquet"
+        write_molecules(molecules.take(np.array(index)), part)
+        out = work.folder / f"pk50_mean_{fold}"
+        work.understudy("evaluate", *map(str, runs), str(part), "--out", str(out))
+
+
 def pooled(parts: Sequence[dict[str, Any]]) -> dict[str, float]:
     """The official figure over several test sets: a sum over all nucleotides, not a mean of means."""
     n = sum(p["nucleotides"] for p in parts)
@@ -264,6 +297,7 @@ def page(work: Work, only: Sequence[str]) -> None:
         note = "" if len(done) == N_FOLDS else f", only folds {done}"
         found = rows_of(parts, f"**ribo, {mode}**{note}", _training(parts[0]))
         rows += found if mode == "from scratch" else found[:1]  # baselines are the same for all
+    rows += _of_seeds(work)
     lines += ["", *table(HEAD, rows), "", *wrap(GOALS["folds"], width=110), ""]
     (RESULTS / "rna_accuracy.md").write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))
@@ -277,10 +311,27 @@ def _training(run: dict[str, Any]) -> str:
     )
 
 
+def _of_seeds(work: Work) -> list[list[str]]:
+    """A row for every other seed of ``full``, and one for the mean."""
+    rows = []
+    for seed in MORE_SEEDS:
+        names = [f"pk50 full {fold} seed {seed}" for fold in range(N_FOLDS)]
+        if all(work.has(name) for name in names):
+            parts = [work.found(name) for name in names]
+            rows += rows_of(parts, f"**ribo, full**, seed {seed}", _training(parts[0]))[:1]
+    means = [work.folder / f"pk50_mean_{fold}" / "metrics.json" for fold in range(N_FOLDS)]
+    if all(path.exists() for path in means):
+        parts = [json.loads(path.read_text(encoding="utf-8")) for path in means]
+        n = 1 + len(MORE_SEEDS)
+        rows += rows_of(parts, f"**ribo, full**, mean of {n} seeds", "`understudy evaluate RUN RUN RUN`")[:1]
+    return rows
+
+
 SECTIONS: dict[str, Callable[[Work, Sequence[str]], None]] = {
     "library": library,
     "trees": trees,
     "folds": folds,
+    "seeds": seeds,
     "page": page,
 }
 

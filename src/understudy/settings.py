@@ -17,6 +17,7 @@ class Settings:
     in_len: int = 10  # rows of history that a prediction starts from
     out_len: int = 1  # rows of one prediction
     seed: int = 42
+    split_seed: int | None = None  # who trains, validates and tests; null: seed
     epochs: int = 500
     batch_size: int = 1024
     lr: float = 0.001
@@ -48,6 +49,11 @@ class Settings:
     is_save_model: bool = False  # also write lit_model.pth
     mlflow_exp_name: str = "pytorch_lightning_test"
     objective: Any = None  # what a sweep goes by: a logged metric or a list; null: the validation error
+
+    @property
+    def seed_of_split(self) -> int:
+        """Runs of an ensemble differ in their seeds and must not test on what others were trained on."""
+        return self.seed if self.split_seed is None else self.split_seed
 
 
 @dataclass

@@ -29,14 +29,23 @@ RNA = (
 
 
 def train(run: Run, keys: tuple[str, ...], name: str, seed: int) -> None:
-    done = run("train", *keys, f"settings.seed={seed}", f"hydra.run.dir={name}")
+    done = run("train", *keys, f"settings.seed={seed}", "settings.split_seed=7", f"hydra.run.dir={name}")
     assert done.status == 0, done.err
+
+
+def same_split_other_weights(*names: str) -> None:
+    splits = [json.loads(Path(name, "split.json").read_text()) for name in names]
+    assert splits[0] == splits[1]
+    assert splits[0]["seed"] == 7
+    weights = [Path(name, "bundle", "weights.safetensors").read_bytes() for name in names]
+    assert weights[0] != weights[1]
 
 
 @pytest.fixture
 def runs(run: Run) -> tuple[str, str]:
     for seed, name in enumerate(("one", "two")):
         train(run, TRAIN, name, seed)
+    same_split_other_weights("one", "two")
     return "one", "two"
 
 
@@ -104,6 +113,7 @@ def test_runs_are_predicted_and_evaluated_as_their_mean(
 def test_molecules(run: Run) -> None:
     for seed, name in enumerate(("one", "two")):
         train(run, RNA, name, seed)
+    same_split_other_weights("one", "two")
     molecules = made_molecules(40, 3, jobs=1)
     write_molecules(molecules, Path("probed.parquet"))
     lines = [f">{molecules.ids[i]}\n{molecules.sequence(i)}\n" for i in range(8)]

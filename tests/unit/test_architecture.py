@@ -23,6 +23,8 @@ PARTS = (
     "runs",
     "follow",
     "sweep",
+    "loop",
+    "acquire",
     "tracking",
     "commands",
     "listing",
@@ -42,6 +44,8 @@ FORBIDDEN = {
     "config.py": {"lightning", "mlflow", "torch", "understudy.run", "understudy.cae"},
     "errors.py": {"understudy"},
     "ranks.py": HEAVY | {"torch"},
+    "acquire.py": HEAVY | (ABOVE - {"understudy.rna", "understudy.acquire"}) | {"understudy.cae", "understudy.rna"},
+    "loop": {"hydra", "omegaconf", "mlflow", "lightning", "optuna", "understudy.rna", "understudy.commands"},
     "sweep": {"lightning", "mlflow", "understudy.cae", "understudy.rna", "understudy.run", "understudy.commands"},
 }  # fmt: skip
 

@@ -71,7 +71,7 @@ class RolloutStudy:
             test_size=0.25 if debug else dataset.test_size,
             val_cases=() if debug else tuple(dataset.val_cases),
             test_cases=() if debug else tuple(dataset.test_cases),
-            seed=settings.seed,
+            seed=settings.seed_of_split,
         )
         self._weigh(table, table.index(split.train))
         counts = (len(split.train), len(split.val), len(split.test))
@@ -84,7 +84,7 @@ class RolloutStudy:
             test=table.index(split.test),
             split={
                 **split.to_json(),
-                "seed": settings.seed,
+                "seed": settings.seed_of_split,
                 "fingerprint": table.fingerprint,
                 "skipped": list(loaded.skipped),
             },

@@ -129,7 +129,7 @@ class ReactivityStudy:
                 "nfolds": self._request.settings.nfolds,
                 "fold": self._request.settings.fold,
                 "similar": self._probing.similar,
-                "seed": self._request.settings.seed,
+                "seed": self._request.settings.seed_of_split,
                 "fingerprint": molecules.fingerprint,
             },
             summary=(
@@ -183,21 +183,21 @@ class ReactivityStudy:
         similar: bool | float = False if d.similar is None or s.is_debug else d.similar
         here = np.arange(len(molecules))
         if apart is not None:
-            fold = folds(molecules, s.nfolds, s.seed, similar=similar)
+            fold = folds(molecules, s.nfolds, s.seed_of_split, similar=similar)
             known = _equal_to_one_of(molecules, apart)
             held, test = fold == s.fold, np.arange(len(apart))
             return here[~held & ~known], here[held & ~known], test
         if d.test_longer_than is not None:
             long = longest_held_out(molecules, d.test_longer_than)
             short = here[~long]
-            held = folds(molecules.take(short), s.nfolds, s.seed, similar=similar) == s.fold
+            held = folds(molecules.take(short), s.nfolds, s.seed_of_split, similar=similar) == s.fold
             return short[~held], short[held], here[long]
-        held = folds(molecules, s.nfolds, s.seed, similar=similar) == s.fold
+        held = folds(molecules, s.nfolds, s.seed_of_split, similar=similar) == s.fold
         rest = here[~held]
         if not 0 < d.val_size < 1:
             raise ConfigError(f"dataset.val_size is a share between 0 and 1, not {d.val_size}")
         parts = max(2, round(1 / d.val_size))
-        val = folds(molecules.take(rest), parts, s.seed, similar=similar) == 0
+        val = folds(molecules.take(rest), parts, s.seed_of_split, similar=similar) == 0
         return rest[~val], rest[val], here[held]
 
     def fit_baselines(self, parts: Parts, progress: Progress) -> None:
