@@ -45,6 +45,7 @@ MODES = {
     "head": ["transfer=head", "settings.lr=5e-3", "settings.epochs=8"],
 }
 MORE_SEEDS = (1, 2)  # beside the usual 42
+MEAN = f"mean of {1 + len(MORE_SEEDS)} seeds"
 LIBRARY = {
     # Fold 1: fold 0 is one chain of similar sequences, half of the library.
     "ribo": ["experiment=ribonanza", "dataset.background=DMS", "settings.fold=1"],
@@ -322,9 +323,32 @@ def _of_seeds(work: Work) -> list[list[str]]:
     means = [work.folder / f"pk50_mean_{fold}" / "metrics.json" for fold in range(N_FOLDS)]
     if all(path.exists() for path in means):
         parts = [json.loads(path.read_text(encoding="utf-8")) for path in means]
-        n = 1 + len(MORE_SEEDS)
-        rows += rows_of(parts, f"**ribo, full**, mean of {n} seeds", "`understudy evaluate RUN RUN RUN`")[:1]
+        rows += rows_of(parts, f"**ribo, full**, {MEAN}", "`understudy evaluate RUN RUN RUN`")[:1]
     return rows
+
+
+def figures(work: Work) -> dict[str, dict[str, float]]:
+    """The official figure of what was run: on PK50 by what the library taught, and over the folds of PK50."""
+    library: dict[str, float] = {}
+    if work.has("library ribo"):
+        library["ribo"] = pooled([work.found("library ribo")["model"]])["mae"]
+    if (store := work.folder / "trees.json").exists():
+        library |= {label: one["mae"] for label, one in json.loads(store.read_text()).items()}
+    folds: dict[str, float] = {}
+    for label, end in (("seed 42", ""), *((f"seed {seed}", f" seed {seed}") for seed in MORE_SEEDS)):
+        names = [f"pk50 full {fold}{end}" for fold in range(N_FOLDS)]
+        if all(work.has(name) for name in names):
+            folds[label] = pooled([work.found(name)["model"] for name in names])["mae"]
+    if work.has("pk50 from scratch 0"):
+        parts = [work.found(f"pk50 from scratch {fold}") for fold in range(N_FOLDS)]
+        for baseline in ("boosted trees", "boosted trees with pairing"):
+            same = [b for part in parts for b in part["baselines"] if b["name"] == baseline]
+            folds[baseline] = pooled(same)["mae"]
+    means = [work.folder / f"pk50_mean_{fold}" / "metrics.json" for fold in range(N_FOLDS)]
+    if all(path.exists() for path in means):
+        parts = [json.loads(path.read_text(encoding="utf-8"))["model"] for path in means]
+        folds[MEAN] = pooled(parts)["mae"]
+    return {"library": library, "folds": folds}
 
 
 SECTIONS: dict[str, Callable[[Work, Sequence[str]], None]] = {
