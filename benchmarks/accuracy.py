@@ -264,8 +264,8 @@ def reactivities_page(found: dict[str, Any]) -> list[str]:
         "## Reactivities",
         "",
         "The 15k library trains `experiment=ribonanza`, without the library's DMS background; all of PK50 tests "
-        "(another library, another length). The same network, fine-tuned in five folds of PK50 grouped by similarity, "
-        "each scored by a network that has seen none of it. The whole table, with every baseline, is "
+        "(another library, another length). The same network, fine-tuned in five folds of PK50 grouped by "
+        "similarity, each scored by a network that has seen none of it. The whole table, with every baseline, is "
         "[beside this page](rna_accuracy.md).",
         "",
         *table(head, rows),

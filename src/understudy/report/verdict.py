@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from understudy.core.evaluate import Evaluation
 
 _MOST_NAMES = 5
-_MAY_LACK = 0.1  # of the points that an interval was asked to hold
+MAY_LACK = 0.1  # of the points that an interval was asked to hold
 
 
 def verdict(evaluation: Evaluation, baselines: Sequence[Evaluation]) -> str:
@@ -43,7 +43,7 @@ def broken_promise(evaluation: Evaluation) -> str:
     broken = [
         f"`{evaluation.spec.predicted[i].name}` ({percent(float(found.coverage[i]), 0)})"
         for i in evaluation.spec.target_columns
-        if found.coverage[i] < DEFAULT - _MAY_LACK
+        if found.coverage[i] < DEFAULT - MAY_LACK
     ]
     if not broken:
         return ""

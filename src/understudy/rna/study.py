@@ -38,6 +38,7 @@ from understudy.rna.pairing import Pairs, available, pairing_of
 from understudy.rna.predict.ensemble import Ensemble
 from understudy.rna.predictor import FLIPS, NetworkPredictor, four
 from understudy.rna.report import write_profile_report
+from understudy.rna.report.verdict import broken_promise
 from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
 from understudy.rna.task import Reactivities
 from understudy.rna.trees import TreeSettings
@@ -310,7 +311,10 @@ def _written(
     with progress.bar("drawing the figures") as on_progress:
         write_profile_report(folder, evaluation, beside, facts, figures=figures, on_progress=on_progress)
     scores = {f"baseline/{other.name}/mae": other.mae for other in beside}
-    return Outcome({**metrics_of(evaluation), **scores}, table_lines(evaluation, beside))
+    lines = table_lines(evaluation, beside)
+    if broken := broken_promise(evaluation):
+        lines.append(f"WARNING: {broken}")
+    return Outcome({**metrics_of(evaluation), **scores}, lines)
 
 
 def evaluate_runs(paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:

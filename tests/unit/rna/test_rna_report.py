@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from rna_profiles import made_molecules, made_pairs, made_prediction
 from understudy.report import RunFacts
 from understudy.rna.evaluate import ProfileEvaluation, evaluate_profiles
 from understudy.rna.features import pairing_of_rows
+from understudy.rna.intervals import BINS, ProfileIntervals
 from understudy.rna.molecules import Molecules
 from understudy.rna.report import write_profile_report
 from understudy.rna.report.heat import heat_of
 from understudy.rna.report.page import render
 from understudy.rna.report.profile import profile_of
 from understudy.rna.report.table import blocks
-from understudy.rna.report.verdict import difference, verdict
+from understudy.rna.report.verdict import broken_promise, difference, verdict
 
 RUN = RunFacts(
     "ribo on <two> sets",
@@ -324,3 +326,15 @@ def test_molecules_of_any_length_make_a_page(lengths: list[int]) -> None:
     e = evaluate_profiles("net", molecules, list(range(len(lengths))), made_prediction(sum(lengths)))
     assert math.isfinite(e.mae)
     read(page_of(e, [off_by("median", molecules, 0.2)], RunFacts("t")))
+
+
+@pytest.mark.parametrize(("half", "alarm"), [(0.25, False), (0.15, True)])
+def test_intervals_that_hold_too_little_are_said(molecules: Molecules, half: float, alarm: bool) -> None:
+    evaluation = off_by("ribo", molecules, 0.2, chemical=1)  # 2A3 is right, DMS is off by 0.2
+    edges = np.full((2, 4, BINS - 1), np.inf, np.float32)
+    widths = np.full((1, 2, 4, BINS), half, np.float32)
+    evaluation = replace(evaluation, intervals=ProfileIntervals((0.9,), edges, widths))
+    said = broken_promise(evaluation)
+    assert ("too few nucleotides of DMS (" in said) is alarm
+    assert "2A3" not in said
+    assert ("too few nucleotides" in page_of(evaluation)) is alarm

@@ -29,7 +29,7 @@ from understudy.rna.report.heat import gradient, heat_of, heat_plots
 from understudy.rna.report.look import PAGE
 from understudy.rna.report.profile import profile_of, profile_plot
 from understudy.rna.report.table import blocks
-from understudy.rna.report.verdict import best_of, verdict
+from understudy.rna.report.verdict import best_of, broken_promise, verdict
 
 # The page stays small enough to be sent by mail, whatever the data set.
 _MOST_MOLECULES = 200
@@ -64,6 +64,7 @@ def render(evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation]
         "blocks": blocks(methods) if evaluation.n_scored else [],
         "intervals": _intervals(evaluation),
         "asked": percent(DEFAULT),
+        "broken": broken_promise(evaluation),
         "sections": _sections(svgs, evaluation),
         "gradient": gradient(),
         "heat": [plot.chart(svgs) for plot in heat_plots(heat)] if heat else [],

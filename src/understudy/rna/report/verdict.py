@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from understudy.report.numbers import percent
+from understudy.core.intervals import DEFAULT
+from understudy.report.numbers import listing, percent
+from understudy.report.verdict import MAY_LACK
 from understudy.rna.evaluate import ProfileEvaluation
 from understudy.rna.molecules import CHEMICALS
 from understudy.rna.report import texts
@@ -55,6 +57,21 @@ def best_of(baselines: Sequence[ProfileEvaluation]) -> ProfileEvaluation | None:
     """The baseline with the lowest official figure."""
     usable = [b for b in baselines if np.isfinite(b.mae)]
     return min(usable, key=lambda b: b.mae) if usable else None
+
+
+def broken_promise(evaluation: ProfileEvaluation) -> str:
+    """The chemicals whose intervals hold far fewer nucleotides than was asked, in a sentence; else nothing."""
+    found = evaluation.held(DEFAULT)
+    if found is None:
+        return ""
+    shares = zip(CHEMICALS, found.coverage[-1].tolist(), strict=True)
+    broken = [f"{c} ({percent(share, 0)})" for c, share in shares if share < DEFAULT - MAY_LACK]
+    if not broken:
+        return ""
+    return (
+        f"Intervals of {percent(DEFAULT)} hold too few nucleotides of {listing(broken)}: these molecules are not "
+        "like those that validated, or those were too few. Do not rely on them."
+    )
 
 
 def verdict(evaluation: ProfileEvaluation, baselines: Sequence[ProfileEvaluation]) -> str:
