@@ -7,8 +7,8 @@ import argparse
 from understudy.cae.simulate.command import KINDS, add_experiment_options
 
 EPILOG = """\
-SOURCE is an experiment that is run for the cases that are chosen, or a folder or Parquet file of cases that were
-simulated before, whose outputs are looked at only once a case is chosen: a study of how many would have done.
+SOURCE is an experiment that is run for the cases that are chosen, or a Parquet file of cases that were simulated
+before, whose outputs are looked at only once a case is chosen: a study of how many would have been enough.
 The same command goes on where it was stopped, also with more --rounds.
 
   understudy loop refrigerant --out study --by k-center model=ssm settings.max_minutes=5
