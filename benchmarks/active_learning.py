@@ -105,24 +105,30 @@ def _ade(rounds: Sequence[dict[str, Any]], k: int, signal: str) -> float:
 
 
 def page(results: dict[str, Any]) -> str:
-    """The results as Markdown; every cell is the median over seeds."""
+    """The results as Markdown; every cell is the median over seeds, and ratios are taken seed by seed."""
     found, full = results["found"], results["found"][FULL]
     signals = list(next(iter(full.values()))[0]["ade"])
     counts = [START + k * ADD for k in range(ROUNDS)]
-    reference = statistics.median(r[0]["score"] for r in full.values())
+    whole = [runs[0]["score"] for runs in full.values()]
     lines = [
         "# Active learning on the refrigerant circuit", "", *wrap(results["text"], 116), "",
         *(f"- {key}: {value}" for key, value in results["surroundings"].items()), "",
-        f"Medians of {len(full)} seeds. The surrogate of the whole pool ({POOL} cases) has a mean ADE of "
-        f"{reference:.4f} deviations over the four targets. The same for what each strategy has chosen, and how",
-        "much more than the whole pool's it is:", "",
+        *wrap(
+            f"Medians of {len(full)} seeds, which draw other test cases, other first cases and other weights. The "
+            f"surrogate of the whole pool ({POOL} cases) has a mean ADE of {statistics.median(whole):.4f} "
+            f"deviations over the four targets ({', '.join(f'{s:.4f}' for s in whole)}). The same for what each "
+            "strategy has chosen, and in brackets how much more it is than the whole pool's with the same seed:",
+            116,
+        ), "",
     ]  # fmt: skip
     rows = [["strategy", *(f"{n} cases" for n in counts), "within 5 % at half of the pool"]]
     for strategy in (s for s in STRATEGIES if s in found):
-        runs = found[strategy].values()
-        scores = [statistics.median(r[k]["score"] for r in runs) for k in range(ROUNDS)]
-        cells = [f"{s:.4f} ({s / reference - 1:+.0%})" for s in scores]
-        rows.append([strategy, *cells, "yes" if scores[-1] <= WITHIN * reference else "**no**"])
+        cells, ratio = [], 0.0
+        for k in range(ROUNDS):
+            scores = {seed: runs[k]["score"] for seed, runs in found[strategy].items()}
+            ratio = statistics.median(score / full[seed][0]["score"] for seed, score in scores.items())
+            cells.append(f"{statistics.median(scores.values()):.4f} ({ratio - 1:+.0%})")
+        rows.append([strategy, *cells, "yes" if ratio <= WITHIN else "**no**"])
     lines += [*_table(rows), "", "ADE of each target in kW with half of the pool, and with all of it:", ""]
     rows = [["strategy", *signals]]
     for strategy in (*(s for s in STRATEGIES if s in found), FULL):

@@ -21,7 +21,7 @@ from understudy.report.svg import METHODS, THEMED, Svgs, new_figure
 from understudy.report.template import render_page
 
 _SIZE = 9.0
-_MOST_SHOWN = 8  # ids of chosen cases in a cell
+_MOST_SHOWN = 3  # ids of chosen cases in a cell
 
 
 @dataclass(frozen=True)
