@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from understudy.cae.datasets import CaseDataset
-from understudy.core.baselines import fit_arx, fit_scaler, persistence, sizes_of
+from understudy.core.baselines import fit_arx, fit_scaler, persistence, ranges, sizes_of
 from understudy.core.care import Stays, error_weights, stays
 from understudy.core.cases import CaseTable
 from understudy.core.evaluate import Evaluation, evaluate
@@ -20,7 +20,7 @@ from understudy.core.intervals import DEFAULT, Intervals, fit_intervals
 from understudy.core.losses import POWERS
 from understudy.core.metrics import METRICS
 from understudy.core.model import Model
-from understudy.core.nets import Committee, StateNet, build_net, has_state
+from understudy.core.nets import ARX, Committee, Corrector, StateNet, build_net, has_state
 from understudy.core.splits import split_by_case
 from understudy.core.study import Outcome, Parts, Request
 from understudy.core.tasks import Rollout
@@ -136,7 +136,20 @@ class RolloutStudy:
         if isinstance(net, StateNet | Committee):
             assert self._stays is not None
             net.expect(torch.from_numpy(self._stays.share))
+        if isinstance(net, Corrector):
+            self._correct(parts, net)
         return Model(net, copy.deepcopy(self._scaler))  # several models of one run must not share theirs
+
+    def _correct(self, parts: Parts, net: Corrector) -> None:
+        """Tell the network of the linear model that it adds to, and of the range of the training cases."""
+        table: CaseTable = parts.table
+        arx = self._baselines["arx"]
+        if self._task.out_len > 1:  # a network with a state goes row by row
+            arx = fit_arx(table, replace(self._task, out_len=1), self._scaler, parts.train, parts.val)
+        low, high = ranges(table, parts.train, self._scaler)
+        n_controls = len(table.spec.controls)
+        share = torch.from_numpy(cast(Stays, self._stays).share)
+        net.correct(cast(ARX, arx.net), low[n_controls:], high[n_controls:], share)
 
     def calibrate(self, parts: Parts, model: nn.Module) -> dict[str, Any] | None:
         """Intervals from the free rollouts of the validation cases."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from understudy.core.cases import CaseTable
 from understudy.core.model import Model
@@ -31,6 +33,20 @@ def fit_scaler(table: CaseTable, cases: Sequence[int]) -> Scaler:
     scaler = Scaler(len(table.spec.signals))
     scaler.fit(table, cases)
     return scaler
+
+
+def ranges(table: CaseTable, cases: Sequence[int], scaler: Scaler) -> tuple[Tensor, Tensor]:
+    """The smallest and the largest value (F,) of each signal in ``cases``, scaled; what is never measured has 0."""
+    values = np.concatenate([table[i].values for i in cases])
+    mean = scaler.mean.numpy()
+    edges = np.stack(
+        [
+            np.where(np.isnan(values), np.inf, values).min(0),
+            np.where(np.isnan(values), -np.inf, values).max(0),
+        ]
+    )
+    low, high = scaler(torch.from_numpy(np.where(np.isfinite(edges), edges, mean)))
+    return low, high
 
 
 def persistence(table: CaseTable, task: Rollout, scaler: Scaler) -> Model:

@@ -7,6 +7,7 @@ from typing import Any, overload
 
 from understudy.core.nets.base import Sizes, WindowNet
 from understudy.core.nets.committee import Committee
+from understudy.core.nets.corrector import Corrector
 from understudy.core.nets.linear import ARX, ArxFit, Persistence
 from understudy.core.nets.operator import DeepOLSTM, DeepONet, DeepOTransformer
 from understudy.core.nets.ribo import Ribo
@@ -60,6 +61,8 @@ def build_net(name: str, sizes: Sizes | TokenSizes, arguments: dict[str, Any]) -
     arguments = dict(arguments)
     members = arguments.pop("members", 1) if has_state(name) else 1
     _check(name, "members", members, "int")
+    on_arx = arguments.pop("on_arx", False) if has_state(name) else False
+    _check(name, "on_arx", on_arx, "bool")
     known = {p.name: p for p in inspect.signature(net).parameters.values() if p.kind is p.KEYWORD_ONLY}
     for key, value in arguments.items():
         if key not in known:
@@ -73,10 +76,11 @@ def build_net(name: str, sizes: Sizes | TokenSizes, arguments: dict[str, Any]) -
             raise ConfigError(
                 f"model.{key} {arguments[key]} cannot be divided among model.heads {arguments['heads']} heads"
             )
+    within = Corrector.inner(sizes) if on_arx and isinstance(sizes, Sizes) else sizes
+    built = net(within, **arguments)
     if members > 1:
-        return Committee([net(sizes, **arguments) for _ in range(members)])
-    built: WindowNet | TokenNet = net(sizes, **arguments)
-    return built
+        built = Committee([built, *(net(within, **arguments) for _ in range(members - 1))])
+    return Corrector(sizes, built) if on_arx and isinstance(sizes, Sizes) else built
 
 
 def sizes_type(name: str) -> type[Sizes] | type[TokenSizes]:
@@ -92,6 +96,8 @@ def has_state(name: str) -> bool:
 def _check(name: str, key: str, value: object, annotation: str) -> None:
     if annotation == "int" and not (type(value) is int and value >= 1):
         raise ConfigError(f"model.{key} of {name!r} must be a whole number of at least 1, not {value!r}")
+    if annotation == "bool" and type(value) is not bool:
+        raise ConfigError(f"model.{key} of {name!r} must be true or false, not {value!r}")
     if annotation == "float" and not (type(value) in (int, float) and 0 <= value < 1):  # type: ignore[operator]
         raise ConfigError(f"model.{key} of {name!r} must be a share from 0 to below 1, not {value!r}")
 
@@ -102,6 +108,7 @@ __all__ = [
     "NETS",
     "ArxFit",
     "Committee",
+    "Corrector",
     "Sizes",
     "StateNet",
     "TokenNet",

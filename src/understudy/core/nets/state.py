@@ -17,6 +17,7 @@ from understudy.core.blocks.recurrence import LinearRecurrence
 from understudy.core.nets.base import Sizes, WindowNet
 
 _ROWS_AT_ONCE = 256
+_WEAK = 0.1
 
 
 class Bent(nn.Module):
@@ -29,7 +30,7 @@ class Bent(nn.Module):
         layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.SiLU())]
         last = nn.Linear(dim, n_outputs, bias=False)
         with torch.no_grad():
-            last.weight.mul_(0.1)
+            last.weight.mul_(_WEAK)
         self.network = nn.Sequential(*layers, last)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,6 +79,14 @@ class StateNet(WindowNet):
         """Begin training with a network that keeps these shares (N,) of what was last measured."""
         with torch.no_grad():
             self.stay.share.copy_(share)
+
+    def weaken(self) -> None:
+        """Begin training with an output that is small beside what it is added to."""
+        head = self.layers()[-1]
+        assert isinstance(head, Bent)
+        with torch.no_grad():
+            head.linear.weight.mul_(_WEAK)
+            head.linear.bias.mul_(_WEAK)
 
     def begin(self, past: Tensor) -> Tensor:
         return torch.cat([past[:, -1, self.sizes.n_controls :], self.encoder(past.flatten(1))], dim=1)
