@@ -94,7 +94,7 @@ class Corrector(WindowNet):
         sizes = self.sizes
         weight = arx.linear.weight.detach()
         past = weight[:, : sizes.in_len * sizes.n_signals].reshape(-1, sizes.in_len, sizes.n_signals)
-        controls, predicted = past.split([sizes.n_controls, sizes.n_predicted], dim=2)
+        controls, predicted = past[..., : sizes.n_controls], past[..., sizes.n_controls :]
         self.past_weight.copy_(predicted.flatten(1))
         now = weight[:, sizes.in_len * sizes.n_signals :]
         self.control_weight.copy_(torch.cat([controls.flatten(1), now], dim=1))
