@@ -255,7 +255,7 @@ def _contest(name: str, seeds: list[int], data: Path, work: Path) -> dict[str, A
 def _reactivities(work: Path) -> dict[str, Any]:
     """What :mod:`benchmarks.rna_accuracy` measures, in its own folder."""
     place = rna_accuracy.Work(work / "rna", None)
-    rna_accuracy.library(place, ["ribo"])
+    rna_accuracy.library(place, ["ribo", "ribo pieces"])
     rna_accuracy.trees(place, [])
     rna_accuracy.folds(place, ["from scratch", "full"])
     rna_accuracy.seeds(place, [])
