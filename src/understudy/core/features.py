@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from understudy.errors import ConfigError
+
 Array = NDArray[np.float64]
 
 _STEPS, _LR = 400, 1e-2
@@ -20,7 +22,13 @@ _STEPS, _LR = 400, 1e-2
 
 @contextmanager
 def head_inputs(layers: list[nn.Module]) -> Iterator[list[Tensor]]:
-    """While this is open, every input (B, T, D) of the head of a network with these layers is added to the list."""
+    """While this is open, every input (B, T, D) of the head of a network with these layers is added to the list.
+
+    Raises:
+        ConfigError: there are no layers.
+    """
+    if not layers:
+        raise ConfigError("this model has nothing that learns, and so no features to choose by")
     seen: list[Tensor] = []
     head = layers[-1]
     while isinstance(head, nn.ModuleList):

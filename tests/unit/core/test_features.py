@@ -9,6 +9,7 @@ import torch
 from helpers import SIZES, SMALL_NETS
 from understudy.core.features import fit_loss_head, head_inputs, moments
 from understudy.core.nets import WindowNet, build_net
+from understudy.errors import ConfigError
 
 
 @pytest.mark.parametrize("name", [n for n in SMALL_NETS if n not in ("persistence", "starter", "ribo")])
@@ -24,6 +25,12 @@ def test_the_head_of_every_network_has_inputs(name: str) -> None:
     assert not rows.requires_grad
     net(past, control)
     assert len(seen) == 1  # closed: nothing is watched any more
+
+
+def test_without_layers_there_are_no_features() -> None:
+    net = build_net("persistence", SIZES, {})
+    with pytest.raises(ConfigError, match="no features"), head_inputs(net.layers()):
+        pass
 
 
 def test_moments_are_mean_and_deviation() -> None:
