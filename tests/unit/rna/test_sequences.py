@@ -106,7 +106,8 @@ def test_parquet(tmp_path: Path, records: Any, group: int) -> None:
 @pytest.mark.parametrize(
     "data",
     [b">a\nACG\n>b\nGG\n", b"id,sequence\na,ACG\nb,GG\n", gzip.compress(b">a\nACG\n>b\nGG")],
-    ids=["fasta", "csv", "gzip"],  # a gzip holds the second it was made in: processes would disagree on its name
+    # A gzip holds the second it was made in: processes would disagree on a name that it is part of.
+    ids=["fasta", "csv", "gzip"],
 )
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(data)))  # type: ignore[arg-type]
