@@ -70,9 +70,11 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
         raise ConfigError(f"resume={runs[-1]}: there is no run in this folder")
     from omegaconf import OmegaConf
 
+    from understudy.config import quoted
+
     before = [str(o) for o in OmegaConf.load(recorded) if not str(o).startswith("resume=")]
     now = [a for a in arguments if not a.startswith("resume=")]
-    return [*before, *now, f"resume={_quoted(folder)}", f"hydra.run.dir={_quoted(folder)}"]
+    return [*before, *now, f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}"]
 
 
 def _together(arguments: list[str]) -> list[str]:
@@ -89,12 +91,6 @@ def _together(arguments: list[str]) -> list[str]:
         job = os.environ.get("SLURM_JOB_ID") or f"port{os.environ.get('MASTER_PORT', '0')}"
         more.append(f"hydra.run.dir='runs/job{job}-${{model.name}}'")
     return [*arguments, *more]
-
-
-def _quoted(path: Path) -> str:
-    """A path as a quoted value of Hydra's grammar."""
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _tidy(folder: Path, error: BaseException) -> None:
@@ -152,13 +148,13 @@ def ingest(options: argparse.Namespace) -> None:
         _ingest_molecules(options)
         return
     from understudy.cae.datasets import CaseDataset
-    from understudy.config import build, compose
+    from understudy.config import build, compose, quoted
     from understudy.core.parquet import write_parquet
 
     out = Path(options.out)
     if out.suffix != ".parquet":
         raise ConfigError(f"--out {out}: the name must end in .parquet")
-    source = f"dataset.path={_quoted(Path(options.cases))}"
+    source = f"dataset.path={quoted(Path(options.cases))}"
     chosen = ["settings.use_decimate=false", *options.overrides]
     if options.skip_bad:
         chosen.append("dataset.on_bad_case=skip")

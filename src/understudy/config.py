@@ -83,6 +83,12 @@ class Plan:
     watcher: Watcher | None = None  # compares this training with others
 
 
+def quoted(path: Path) -> str:
+    """A path as a quoted value of Hydra's grammar."""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def compose(overrides: Sequence[str]) -> DictConfig:
     """The configuration for these overrides, as the command line would compose it.
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from understudy.core.cases import Case, CaseTable, table_from_cases
 from understudy.core.features import LossHead, fit_loss_head, head_inputs, moments
 from understudy.core.model import Model
-from understudy.core.nets import Committee, Corrector
 from understudy.core.rollout import rollout
 from understudy.core.tasks import Rollout
 from understudy.errors import ConfigError
@@ -124,12 +123,8 @@ class CaseCandidates:
 
 
 def members(model: Model) -> list[Model]:
-    """The models that a model consists of: those of a committee, or itself."""
-    if isinstance(model.net, Corrector):
-        return [Model(net, model.scaler).eval() for net in model.net.members()]
-    if not isinstance(model.net, Committee):
-        return [model]
-    return [Model(net, model.scaler).eval() for net in model.net.networks]
+    """The models whose mean a model predicts: those of a committee, or itself."""
+    return [Model(net, model.scaler).eval() for net in model.net.averaged()]
 
 
 def _filled(table: CaseTable, mean: NDArray[np.float32], in_len: int) -> CaseTable:

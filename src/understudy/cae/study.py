@@ -226,12 +226,14 @@ def metrics_of(evaluation: Evaluation) -> dict[str, float]:
 def table_lines(evaluation: Evaluation, others: Sequence[Evaluation]) -> list[str]:
     """Mean ADE of every target signal, the model and the baselines side by side, for the terminal."""
     everyone = [evaluation, *others]
-    width = max(len(evaluation.spec.predicted[i].label) for i in evaluation.spec.target_columns)
-    lines = [f"{'mean ADE on the test cases':{max(width, 26)}}" + "".join(f"{e.name:>14}" for e in everyone)]
+    head, missing = "mean ADE on the test cases", "diverged, not in the mean"
+    width = max(len(head), *(len(evaluation.spec.predicted[i].label) for i in evaluation.spec.target_columns))
+    column = max(14, *(len(e.name) + 2 for e in everyone))
+    lines = [f"{head:{width}}" + "".join(f"{e.name:>{column}}" for e in everyone)]
     for i in evaluation.spec.target_columns:
-        values = "".join(f"{e.summary('ADE', i)['mean']:>14.4g}" for e in everyone)
-        lines.append(f"{evaluation.spec.predicted[i].label:{max(width, 26)}}{values}")
+        values = "".join(f"{e.summary('ADE', i)['mean']:>{column}.4g}" for e in everyone)
+        lines.append(f"{evaluation.spec.predicted[i].label:{width}}{values}")
     if any(e.diverged for e in everyone):
-        counts = "".join(f"{len(e.diverged):>14}" for e in everyone)
-        lines.append(f"{'diverged, not in the mean':{max(width, 26)}}{counts}")
+        counts = "".join(f"{len(e.diverged):>{column}}" for e in everyone)
+        lines.append(f"{missing:{width}}{counts}")
     return lines

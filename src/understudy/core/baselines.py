@@ -37,15 +37,11 @@ def fit_scaler(table: CaseTable, cases: Sequence[int]) -> Scaler:
 
 def ranges(table: CaseTable, cases: Sequence[int], scaler: Scaler) -> tuple[Tensor, Tensor]:
     """The smallest and the largest value (F,) of each signal in ``cases``, scaled; what is never measured has 0."""
-    values = np.concatenate([table[i].values for i in cases])
-    mean = scaler.mean.numpy()
-    edges = np.stack(
-        [
-            np.where(np.isnan(values), np.inf, values).min(0),
-            np.where(np.isnan(values), -np.inf, values).max(0),
-        ]
-    )
-    low, high = scaler(torch.from_numpy(np.where(np.isfinite(edges), edges, mean)))
+    # Case by case: a table may be larger than memory. fmin and fmax pass over NaN.
+    low_of = np.fmin.reduce([np.fmin.reduce(table[i].values) for i in cases])
+    high_of = np.fmax.reduce([np.fmax.reduce(table[i].values) for i in cases])
+    edges = np.stack([low_of, high_of])
+    low, high = scaler(torch.from_numpy(np.where(np.isfinite(edges), edges, scaler.mean.numpy())))
     return low, high
 
 

@@ -42,6 +42,12 @@ class Bundle:
     intervals: dict[str, Any] | None = None
 
 
+def title_of(bundles: Sequence[Bundle]) -> str:
+    """What a person calls them together: ``dot``, or ``mean of 3 dot``."""
+    network = bundles[0].network
+    return network if len(bundles) == 1 else f"mean of {len(bundles)} {network}"
+
+
 def save_bundle(folder: Path, bundle: Bundle) -> None:
     """Write the files into ``folder``; the description comes last, so that half a bundle is none."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in bundle.model.state_dict().items()}

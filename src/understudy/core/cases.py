@@ -109,7 +109,8 @@ class CaseTable:
         Raises:
             DataError: none is left.
         """
-        return self.only([i for i, name in enumerate(self.ids) if name not in set(ids)])
+        unwanted = set(ids)
+        return self.only([i for i, name in enumerate(self.ids) if name not in unwanted])
 
     def only(self, index: Sequence[int]) -> CaseTable:
         """The cases ``index``, in this order, copied.

@@ -89,9 +89,6 @@ class Domain(Protocol):
         """Compare the run at the first of ``paths`` with the measured cases at the last one.
 
         Several runs are compared as their mean. The report goes to ``options["out"]``.
-
-        Raises:
-            ConfigError: more runs than this domain takes.
         """
 
     def acquire(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> Chosen:

@@ -36,9 +36,8 @@ def head_inputs(layers: list[nn.Module]) -> Iterator[list[Tensor]]:
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         rows = inputs[0].detach()
-        seen.append(
-            rows if rows.dim() == 3 else rows.unsqueeze(1)
-        )  # one look at all positions of a prediction
+        # Some heads look at all positions of a prediction at once.
+        seen.append(rows if rows.dim() == 3 else rows.unsqueeze(1))
 
     hook = head.register_forward_pre_hook(keep)
     try:

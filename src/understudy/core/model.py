@@ -40,13 +40,13 @@ class Ensemble(nn.Module):
     "Simple and scalable predictive uncertainty estimation using deep ensembles").
 
     Raises:
-        ConfigError: they start from histories of different lengths, or there is none.
+        ConfigError: they start from histories of different lengths.
     """
 
     def __init__(self, models: Sequence[Model]) -> None:
         super().__init__()
         lengths = sorted({m.net.sizes.in_len for m in models})
-        if len(lengths) != 1:
+        if len(lengths) > 1:
             raise ConfigError(f"runs with settings.in_len {lengths[0]} and {lengths[-1]} cannot be averaged")
         self.models = nn.ModuleList(models)
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from understudy.core.bundle import Bundle, load_bundle
+from understudy.core.bundle import Bundle, load_bundle, title_of
 from understudy.core.domain import domain
 from understudy.core.intervals import DEFAULT, Intervals, mean_intervals
 from understudy.core.model import Ensemble, Model
@@ -45,6 +45,7 @@ class Surrogate:
             if different := self.spec.differences(other.spec):
                 raise ConfigError(f"the runs cannot be averaged: {'; '.join(different)}")
         bundles = (bundle, *more)
+        self.name = title_of(bundles)
         self.models: tuple[Model, ...] = tuple(b.model for b in bundles)
         self.model: Model | Ensemble = Ensemble(self.models) if more else bundle.model
         kept = [b.intervals for b in bundles]
@@ -58,15 +59,6 @@ class Surrogate:
     @property
     def out_len(self) -> int:
         return int(self.models[0].net.sizes.out_len)
-
-    @property
-    def name(self) -> str:
-        """The network, for people: ``dot``, or ``mean of 3 dot``."""
-        return (
-            self.bundle.network
-            if len(self.models) == 1
-            else f"mean of {len(self.models)} {self.bundle.network}"
-        )
 
     @property
     def task(self) -> Rollout:

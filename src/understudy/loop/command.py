@@ -9,7 +9,7 @@ from pathlib import Path
 
 from understudy.cae.simulate.command import KINDS, experiment_of
 from understudy.cae.tables import resample_table
-from understudy.config import Plan, build, compose
+from understudy.config import Plan, build, compose, quoted
 from understudy.core.acquire import strategy_of
 from understudy.core.bundle import load_bundle
 from understudy.core.files import write_text
@@ -107,17 +107,12 @@ def _source(options: argparse.Namespace, folder: Path, plan: Plan) -> Source:
 
 def _plan(overrides: Sequence[str], cases: Path, folder: Path, seed: int) -> Plan:
     """A training on ``cases``; those of the test are known by their names."""
-    more = [f"resume={_quoted(folder)}"] if (folder / STATE).exists() else []
+    more = [f"resume={quoted(folder.absolute())}"] if (folder / STATE).exists() else []
     given = [
-        "dataset=csv", f"dataset.path={_quoted(cases)}", f"dataset.test_cases=['{TEST}*']", "dataset.val_size=0.2",
-        "report.figures=false", f"settings.seed={seed}", *overrides, *more,
+        "dataset=csv", f"dataset.path={quoted(cases.absolute())}", f"dataset.test_cases=['{TEST}*']",
+        "dataset.val_size=0.2", "report.figures=false", f"settings.seed={seed}", *overrides, *more,
     ]  # fmt: skip
     return build(compose(given), folder)
-
-
-def _quoted(path: Path) -> str:
-    escaped = str(path.absolute()).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 @dataclass(frozen=True)

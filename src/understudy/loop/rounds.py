@@ -16,7 +16,7 @@ import numpy as np
 from understudy import __version__
 from understudy.cae.candidates import CaseCandidates
 from understudy.core.acquire import choose
-from understudy.core.cases import CaseTable
+from understudy.core.cases import CaseTable, table_from_cases
 from understudy.core.evaluate import evaluate
 from understudy.core.files import write_json
 from understudy.core.parquet import forget_outdated, write_parquet
@@ -124,7 +124,7 @@ class Loop:
         with self.progress.bar("running what was chosen") as on_progress:
             cases = self.source.run(self.known(rounds), on_progress)
         self.progress.say(f"round {number} of {self.order.rounds}: {len(cases)} cases")
-        both = _together(cases, tests)
+        both = table_from_cases(cases.spec, [*cases, *tests])
         write_parquet(both, self.folder / CASES)
         forget_outdated(self.folder / CASES, both)
         for k in range(self.order.runs):
@@ -173,13 +173,3 @@ class Loop:
 
     def _record(self, rounds: Sequence[Round]) -> None:
         write_json(self.folder / STATE, {"loop": self.identity(), "rounds": [asdict(r) for r in rounds]})
-
-
-def _together(cases: CaseTable, tests: CaseTable) -> CaseTable:
-    return CaseTable(
-        cases.spec,
-        (*cases.ids, *tests.ids),
-        np.concatenate([cases.offsets, cases.offsets[-1] + tests.offsets[1:]]),
-        np.concatenate([cases.values, tests.values]),
-        np.concatenate([cases.starts, tests.starts]),
-    )

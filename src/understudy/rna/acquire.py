@@ -38,14 +38,11 @@ def acquire(paths: Sequence[str], options: Mapping[str, Any], progress: Progress
     )
     known, probed = None, set()
     if options["known"]:
-        records, measured = dict(read_sequences(options["known"])), None
-        if options["by"] == "learning-loss":
-            molecules = read_molecules(Path(options["known"]))
-            names = [
-                f"{name}/{k}" for k, name in enumerate(molecules.ids)
-            ]  # one may stand in several data sets
-            records = {n: molecules.sequence(i) for i, n in enumerate(names)}
-            measured = molecules
+        measured = read_molecules(Path(options["known"])) if options["by"] == "learning-loss" else None
+        if measured is None:
+            records = dict(read_sequences(options["known"]))
+        else:  # by number: a molecule may stand in several data sets
+            records = {str(i): measured.sequence(i) for i in range(len(measured))}
         sequences = _sequences(records, pairs_wanted, progress)
         probed = set(_texts(sequences))
         known = Probe(sequences, measured)

@@ -31,14 +31,14 @@ class RNA:
         return ReactivityStudy(request)
 
     def surrogate(self, bundles: Sequence[Bundle]) -> Any:
+        from understudy.core.bundle import title_of
         from understudy.rna.predict.ensemble import Ensemble
         from understudy.rna.predictor import NetworkPredictor
         from understudy.rna.surrogate import ReactivitySurrogate
 
         predictors = [NetworkPredictor(bundle) for bundle in bundles]
-        if len(predictors) == 1:
-            return ReactivitySurrogate(predictors[0], bundles[0].network)
-        return ReactivitySurrogate(Ensemble(predictors), f"mean of {len(bundles)} {bundles[0].network}")
+        predictor = predictors[0] if len(predictors) == 1 else Ensemble(predictors)
+        return ReactivitySurrogate(predictor, title_of(bundles))
 
     def predict(self, paths: Sequence[str], options: Mapping[str, Any], progress: Progress) -> None:
         """See :func:`understudy.rna.predict.command.predict`."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from understudy.core.bundle import find_bundle, load_bundle
+from understudy.core.bundle import find_bundle, load_bundle, title_of
 from understudy.core.facts import RunFacts
 from understudy.core.files import write_json
 from understudy.core.nets import build_net
@@ -330,7 +330,7 @@ def evaluate_runs(paths: Sequence[str], options: Mapping[str, Any], progress: Pr
     *runs, source = paths
     bundles = [load_bundle(Path(run)) for run in runs]
     predictor = Ensemble([NetworkPredictor(bundle) for bundle in bundles])
-    name = bundles[0].network if len(bundles) == 1 else f"mean of {len(bundles)} {bundles[0].network}"
+    name = title_of(bundles)
     with progress.bar("reading the molecules"):
         molecules = read_molecules(Path(source))
     sequences = [molecules.sequence(i) for i in range(len(molecules))]

@@ -149,16 +149,16 @@ def test_each_member_learns_from_its_part_of_the_batch() -> None:
     histories, controls = draw()
     control = controls[2][None].expand(4, -1, -1)[:N]
     found = net(histories[:N], control)
-    for k, alone in enumerate(net.members()):
+    for k, alone in enumerate(net.averaged()):
         torch.testing.assert_close(found[k], alone.train()(histories[k : k + 1], control[k : k + 1])[0])
 
 
 def test_the_members_alone_have_the_committee_as_their_mean() -> None:
     net = corrector("gru", members=N)
-    alone = [free_run(member, *draw()) for member in net.members()]
+    alone = [free_run(member, *draw()) for member in net.averaged()]
     for i, rows in enumerate(free_run(net, *draw())):
         torch.testing.assert_close(rows, torch.stack([m[i] for m in alone]).mean(0), rtol=1e-5, atol=1e-5)
-    assert corrector("gru").members()[0].sizes == SIZES
+    assert corrector("gru").averaged()[0].sizes == SIZES
 
 
 def test_a_bundle_keeps_the_linear_model(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -56,6 +56,10 @@ class WindowNet(nn.Module, ABC):
         """The parts from input to head, for fine-tuning layer by layer; every parameter is in exactly one."""
         return [part for part in self.children() if any(True for _ in part.parameters())]
 
+    def averaged(self) -> list[WindowNet]:
+        """The networks whose mean this one predicts: itself, where it is one."""
+        return [self]
+
     def embed(self, rows: Tensor) -> Tensor:
         """Rows ``(B, K, F)`` one by one to ``(B, K, E)``; by default as they are."""
         return rows

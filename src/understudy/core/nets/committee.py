@@ -38,6 +38,9 @@ class Committee(WindowNet):
         """The members."""
         return cast("list[StateNet]", list(self.members))
 
+    def averaged(self) -> list[WindowNet]:
+        return [*self.networks]
+
     def layers(self) -> list[nn.Module]:
         """Layer by layer those of all members."""
         return [nn.ModuleList(same) for same in zip(*(m.layers() for m in self.networks), strict=True)]

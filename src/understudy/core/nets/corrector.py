@@ -72,7 +72,7 @@ class Corrector(WindowNet):
         *before, head = self.net.layers()
         return [*before, self.integral, head]
 
-    def members(self) -> list[Corrector]:
+    def averaged(self) -> list[WindowNet]:
         """The members of a committee, each on the linear model; or itself alone."""
         if not isinstance(self.net, Committee):
             return [self]
@@ -80,7 +80,7 @@ class Corrector(WindowNet):
         linear = {key: value for key, value in self.state_dict().items() if not key.startswith("net.")}
         for part in parts:
             part.load_state_dict(linear, strict=False)
-        return parts
+        return [*parts]
 
     def correct(self, arx: ARX, low: Tensor, high: Tensor, share: Tensor) -> None:
         """Begin training on this linear model of one row.

@@ -60,9 +60,8 @@ def run(kind: str, arguments: Sequence[str], out: Path, *, skip_bad: bool, termi
 
 
 def _drawn(summary: Summary, title: str) -> bytes:
-    from understudy.rna.ingest.figure import (
-        draw_summary,  # slow to import, and not needed where the files are bad
-    )
+    # Slow to import, and not needed where the files are bad.
+    from understudy.rna.ingest.figure import draw_summary
 
     return draw_summary(summary, title)
 
