@@ -51,6 +51,7 @@ SCHEMA = pa.schema(
     metadata={_VERSION: VERSION.encode()},
 )
 
+_LETTERS = ALPHABET.encode().ljust(256)  # letter of a token
 # Byte of a letter to its token; 255 is no letter of ours.
 _TOKENS = np.full(256, 255, np.uint8)
 _TOKENS[np.frombuffer(ALPHABET.encode(), np.uint8)] = np.arange(len(ALPHABET))
@@ -80,8 +81,14 @@ class MoleculeWriter:
         temporary = self._stack.enter_context(atomic_path(self.path))
         # Dictionaries and statistics of measured values cost as much time as compressing them, and help nobody.
         few = ["dataset_name", *(f"SN_filter_{c}" for c in CHEMICALS)]
+        # Level -5 is a third faster than the default, and makes measured files a fifth larger.
         self._writer = pq.ParquetWriter(
-            temporary, SCHEMA, compression="zstd", use_dictionary=few, write_statistics=few
+            temporary,
+            SCHEMA,
+            compression="zstd",
+            compression_level=-5,
+            use_dictionary=few,
+            write_statistics=few,
         )
         self._stack.enter_context(self._writer)
         # One thread each: what is written, and what is hashed, must stay in order.
@@ -127,12 +134,12 @@ def _rows(molecules: Molecules, first: int, last: int) -> pa.Table:
     offsets = molecules.offsets[first : last + 1]
     a, b = offsets[0], offsets[-1]
     lists = pa.array(offsets - a, pa.int32())
-    text = np.frombuffer(ALPHABET.encode(), np.uint8)[molecules.tokens[a:b]]
-    sequences = pa.StringArray.from_buffers(last - first, lists.buffers()[1], pa.py_buffer(text.tobytes()))
+    text = pa.py_buffer(molecules.tokens[a:b].tobytes().translate(_LETTERS))
+    sequences = pa.StringArray.from_buffers(last - first, lists.buffers()[1], text)
     columns: list[pa.Array] = [
         pa.array(molecules.ids[first:last], pa.string()),
         sequences,
-        pa.array([molecules.dataset_names[k] for k in molecules.dataset[first:last]], pa.string()),
+        pa.array(molecules.dataset_names, pa.string()).take(pa.array(molecules.dataset[first:last])),
     ]
     columns += [_nullable(molecules.signal_to_noise[first:last, k]) for k in range(2)]
     columns += [_nullable(molecules.reads[first:last, k]) for k in range(2)]
@@ -185,7 +192,7 @@ def _open(path: Path, file: pq.ParquetFile) -> Molecules:
     fingerprint = metadata[_FINGERPRINT].decode()
     arrays = _mapped(path, fingerprint, file)
     molecules = Molecules(
-        ids=tuple(index["sequence_id"].to_pylist()),
+        ids=tuple(index["sequence_id"].to_numpy()),
         **arrays,
         signal_to_noise=_two(index, "signal_to_noise", np.float32),
         reads=_two(index, "reads", np.float32),

@@ -159,10 +159,10 @@ class Digest:
     def update(self, molecules: Molecules, first: int, last: int) -> None:
         """Molecules ``first:last`` follow."""
         a, b = molecules.offsets[first], molecules.offsets[last]
-        names = [molecules.dataset_names[k] for k in molecules.dataset[first:last]]
+        names = [f"{name}\n".encode() for name in molecules.dataset_names]
         feed: dict[str, Any] = {
-            "ids": "".join(f"{i}\n" for i in molecules.ids[first:last]).encode(),
-            "datasets": "".join(f"{name}\n" for name in names).encode(),
+            "ids": "\n".join((*molecules.ids[first:last], "")).encode(),
+            "datasets": b"".join(map(names.__getitem__, molecules.dataset[first:last].tolist())),
             "lengths": np.diff(molecules.offsets[first : last + 1]).astype("<i8"),
             "tokens": np.ascontiguousarray(molecules.tokens[a:b]),
             "signal_to_noise": _one_nan(molecules.signal_to_noise[first:last]),

@@ -60,7 +60,12 @@ ROW = np.dtype(
 )
 
 _TENTHS = 1.0 / 10.0 ** np.arange(10)
-_HASH_START, _HASH_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a
+
+# Eight bytes at once, the first one lowest. The upper halves of ``d.ddd`` (the point whole), and what they are.
+_BYTE, _COMMAS = np.uint64(0xFF), np.uint64(0x2C2C2C2C2C2C2C2C)
+_UPPER, _D_DDD = np.uint64(0xF0F0F0FFF0), np.uint64(0x3030302E30)
+_SIXES, _LOWER = np.uint64(0x0606060006), np.uint64(0x0F0F0F000F)
+_HASH_PRIME = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits as mixed as can be: 2^64 by the golden ratio
 
 
 @compiled
@@ -87,16 +92,26 @@ def _text(block, a, b):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _mixed(value, word):  # type: ignore[no-untyped-def]
+    value = (value ^ word) * _HASH_PRIME
+    return value ^ (value >> np.uint64(32))
+
+
+@compiled
 def _sequence(block, a, b, letters, tokens):  # type: ignore[no-untyped-def]
     """``(position of a bad letter or -1, hash)``; tokens are written."""
-    value = _HASH_START
-    for i in range(a, b):
-        token = letters[block[i]]
+    value, word = np.uint64(b - a), np.uint64(0)
+    for i in range(b - a):
+        token = letters[block[a + i]]
         if token > 3:
-            return i - a, value
-        tokens[i - a] = token
-        value = (value ^ np.uint64(token + 1)) * _HASH_PRIME
-    return np.int64(-1), value
+            return i, value
+        tokens[i] = token
+        # Two bits a nucleotide; what fills a word is mixed in, as in FNV-1a.
+        word = word << np.uint64(2) | np.uint64(token)
+        if i % 32 == 31:
+            value = _mixed(value, word)
+            word = np.uint64(0)
+    return np.int64(-1), _mixed(value, word)
 
 
 @compiled
@@ -212,40 +227,87 @@ def _head(block, i, n, starts, stops):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _word(block, i):  # type: ignore[no-untyped-def]
+    """Eight bytes from ``i`` on as one number, the first one lowest; the compiler makes one load of it."""
+    j, word = np.uint64(i), np.uint64(0)
+    for k in range(8):
+        word |= np.uint64(block[j + np.uint64(k)]) << np.uint64(8 * k)
+    return word
+
+
+@compiled
+def _thousandths(word):  # type: ignore[no-untyped-def]
+    """1234 of the bytes ``1.234`` and the end of the cell, -1 of other ones.
+
+    Most values look like this, and to know it at once is twice as fast as to go from byte to byte.
+    """
+    # A digit is 0x30 to 0x39: its upper half is 3, also after 6 has been added.
+    if word & _UPPER != _D_DDD or (word + _SIXES) & _UPPER != _D_DDD:
+        return -1
+    if word >> np.uint64(40) & _BYTE >= ZERO:  # more digits
+        return -1
+    digits = word & _LOWER
+    ones, tenths = np.int64(digits & np.uint64(15)), np.int64(digits >> np.uint64(16) & np.uint64(15))
+    return (
+        1000 * ones
+        + 100 * tenths
+        + 10 * np.int64(digits >> np.uint64(24) & np.uint64(15))
+        + np.int64(digits >> np.uint64(32))
+    )
+
+
+@compiled
+def _number_in(block, i):  # type: ignore[no-untyped-def]
+    """``(mantissa, places, where it ends)`` of ``0.5`` or ``12``; it ends at -1 if this is no plain number."""
+    end, first, mantissa, places = len(block), i, np.int64(0), 0
+    while i < end and ZERO <= block[i] <= NINE:
+        mantissa = mantissa * 10 + (np.int64(block[i]) - ZERO)
+        i += 1
+    digits = i - first
+    if i < end and block[i] == POINT:
+        i += 1
+        first = i
+        while i < end and ZERO <= block[i] <= NINE:
+            mantissa = mantissa * 10 + (np.int64(block[i]) - ZERO)
+            i += 1
+        places = i - first
+        digits += places
+    return mantissa, places, -1 if i >= end or digits == 0 or digits > 9 or places > 6 else i
+
+
+@compiled
 def _plain(block, i, n, length, least, values):  # type: ignore[no-untyped-def]
     """``n`` cells from byte ``i``, if they are as plain as nearly all are: ``0.123``, ``-1.5`` or nothing.
 
     Values for the first ``length`` positions go to ``values``. Returns where the next cell begins and how many
     values there are; -1 if a cell is not plain, wrong, below ``least``, or one too many: another way knows why.
     """
-    end, measured = len(block), 0
-    for p in range(n):
-        if i >= end:
+    measured, p = 0, 0
+    while p < n:
+        if i + 8 > len(block):  # the last line of a block, at most
             return -1, 0
-        c = np.int64(block[i])
-        if c in (COMMA, NEWLINE):
+        word = _word(block, i)
+        if word == _COMMAS and p + 8 < n:
+            for q in range(p, min(p + 8, length)):
+                values[q] = np.nan
+            p += 8
+            i += 8
+            continue
+        if word & _BYTE == COMMA or word & _BYTE == NEWLINE:
             if p < length:
                 values[p] = np.nan
         else:
-            negative = c == MINUS
+            negative = word & _BYTE == MINUS
             if negative:
+                word >>= np.uint64(8)
                 i += 1
-            first, mantissa, places = i, np.int64(0), 0
-            while i < end and ZERO <= block[i] <= NINE:
-                mantissa = mantissa * 10 + (np.int64(block[i]) - ZERO)
-                i += 1
-            digits = i - first
-            if i < end and block[i] == POINT:
-                i += 1
-                first = i
-                while i < end and ZERO <= block[i] <= NINE:
-                    mantissa = mantissa * 10 + (np.int64(block[i]) - ZERO)
-                    i += 1
-                places = i - first
-                digits += places
-            if i >= end or digits == 0 or digits > 9 or places > 6:
-                return -1, 0
-            c = np.int64(block[i])
+            mantissa, places = _thousandths(word), 3
+            if mantissa >= 0:
+                i += 5
+            else:
+                mantissa, places, i = _number_in(block, i)
+                if i < 0:
+                    return -1, 0
             # With so few digits the product, not quite the quotient, rounds to the same float32.
             value = mantissa * _TENTHS[places]
             if negative:
@@ -254,7 +316,8 @@ def _plain(block, i, n, length, least, values):  # type: ignore[no-untyped-def]
                 return -1, 0
             values[p] = value
             measured += 1
-        if c != (NEWLINE if p == n - 1 and least == 0.0 else COMMA):
+        p += 1
+        if i >= len(block) or block[i] != (NEWLINE if p == n and least == 0.0 else COMMA):
             return -1, 0
         i += 1
     for p in range(n, length):
@@ -297,6 +360,14 @@ def _any_row(block, begin, where, columns, letters, edges, row, out):  # type: i
             row.status, row.detail = NEGATIVE, errors[p]
             break
     return after
+
+
+@compiled
+def copy_cells(block, starts, edges, out):  # type: ignore[no-untyped-def]
+    """Bytes of the cells that begin at ``starts`` one after the other to ``out``; ``edges`` say how many."""
+    for k in range(len(starts)):
+        for i in range(edges[k + 1] - edges[k]):
+            out[edges[k] + i] = block[starts[k] + i]
 
 
 @compiled

@@ -225,7 +225,7 @@ def _molecules(spill: Spill, rows: Rows, names: Sequence[str], joined: Joined, w
                     name, rows.at[row[there, k]], lengths[there]
                 )
     return Molecules(
-        ids=tuple(rows.ids.take(pa.array(one)).to_pylist()),
+        ids=tuple(rows.ids.take(pa.array(one)).to_numpy(zero_copy_only=False)),
         offsets=offsets,
         tokens=spill.gather("tokens", rows.at[one], lengths),
         reactivity=pair["reactivity"].T,

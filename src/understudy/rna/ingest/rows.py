@@ -315,12 +315,10 @@ def _part(columns: Columns, block: _Block) -> Part:
 
 
 def _strings(data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> pa.StringArray:
-    lengths = stops - starts
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    text = data[np.arange(ends[-1]) + np.repeat(starts - ends[:-1], lengths)]
-    return pa.StringArray.from_buffers(
-        len(starts), pa.py_buffer(ends.astype(np.int32).tobytes()), pa.py_buffer(text.tobytes())
-    )
+    edges = np.concatenate([[0], np.cumsum(stops - starts)]).astype(np.int32)
+    text = np.empty(edges[-1], np.uint8)
+    kernel.copy_cells(data, starts, edges, text)
+    return pa.StringArray.from_buffers(len(starts), pa.py_buffer(edges), pa.py_buffer(text))
 
 
 def _reason(columns: Columns, block: _Block, row: Any) -> str:
