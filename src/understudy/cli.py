@@ -177,7 +177,16 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out bad files, listed, instead of stopping"
     )
+    _with_trees(parser)
     parser.set_defaults(run=_command("evaluate"))
+
+
+def _with_trees(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--with-trees",
+        action="store_true",
+        help="RNA: the mean holds the boosted trees, too, that every run has fitted beside its network",
+    )
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
@@ -224,6 +233,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         help="base-pairing probabilities: where possible (auto), or none",
     )
     rna.add_argument("--tta", action="store_true", help="predict from both ends and take the mean")
+    _with_trees(rna)
     rna.add_argument(
         "--memory", type=float, metavar="GIB", help="of one batch (default: 4); longer sequences go in parts"
     )

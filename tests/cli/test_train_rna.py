@@ -13,9 +13,11 @@ import understudy
 from helpers import Run
 from understudy.core.bundle import load_bundle
 from understudy.report.numbers import percent
+from understudy.rna.baselines import read_baselines
 from understudy.rna.demo import made_molecules
 from understudy.rna.intervals import ProfileIntervals
 from understudy.rna.molecules import Molecules, write_molecules
+from understudy.rna.trees import Trees
 
 TINY = ("model.dim=16", "model.depth=1", "model.heads=2", "model.width=16")
 QUICK = (
@@ -76,6 +78,39 @@ def test_everything_of_a_run(run: Run, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     other = json.loads(Path("other/metrics.json").read_text())
     assert {b["name"] for b in other["baselines"]} == {"median", "median per nucleotide"}
+
+
+def test_the_trees_of_a_run_belong_to_the_mean_if_asked(run: Run, tmp_path: Path) -> None:
+    given = [o for o in QUICK if not o.startswith("dataset.trees")]
+    done = run("train", *given, "dataset.trees=true")
+    assert done.status == 0, done.err
+    place = only_run(tmp_path)
+    molecules = made_molecules(30, 5, jobs=1)
+    write_molecules(molecules, Path("other.parquet"))
+    scores, means = {}, {}
+    for options in ([], ["--with-trees"]):
+        done = run("evaluate", str(place), "other.parquet", "--out", "other", *options)
+        assert done.status == 0, done.err
+        metrics = json.loads(Path("other/metrics.json").read_text())
+        scores[metrics["model"]["name"]] = metrics["model"]["mae"]
+        assert "boosted trees" in {b["name"] for b in metrics["baselines"]}
+        done = run(
+            "predict", str(place), "other.parquet", "--out", "y.parquet", "--pairing", "none", *options
+        )
+        assert done.status == 0, done.err
+        means[len(options)] = pd.read_parquet("y.parquet")
+    assert list(scores) == ["ribo", "mean of ribo and boosted trees"]
+    assert len(set(scores.values())) == 2
+    (trees,) = [b for b in read_baselines(place, with_pairing=False) if isinstance(b, Trees)]
+    alone = trees.predict(molecules.tokens, molecules.offsets)[:, :2]
+    for k, chemical in enumerate(("2A3", "DMS")):
+        network, mean = (np.concatenate(means[n][chemical].to_list()) for n in (0, 1))
+        np.testing.assert_allclose(mean, (network + alone[:, k]) / 2, atol=1e-5)
+    for file in (place / "baselines").glob("*.skops"):
+        file.unlink()
+    done = run("predict", str(place), "other.parquet", "--with-trees", "--out", "z.tsv")
+    assert (done.status, Path("z.tsv").exists()) == (2, False)
+    assert "holds no boosted trees" in done.err
 
 
 def _look_at_intervals(run: Run, place: Path, y: np.ndarray) -> None:

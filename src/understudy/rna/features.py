@@ -44,7 +44,12 @@ def pairing_of_rows(pairs: Pairs, molecules: Molecules, index: Integers) -> Floa
 
     ``pairs`` belongs to all of ``molecules``, in their order.
     """
-    begins = offsets_of(molecules.lengths[index])
+    return pairing_levels(pairs, molecules.lengths, index)
+
+
+def pairing_levels(pairs: Pairs, lengths: Integers, index: Integers) -> Floats:
+    """As :func:`pairing_of_rows`, of molecules of which only the ``lengths`` (M,) are known."""
+    begins = offsets_of(lengths[index])
     rows = rows_of(pairs.offsets, index)
     counts = np.diff(pairs.offsets)[index]
     start = np.repeat(begins[:-1], counts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from understudy.core.bundle import find_bundle, load_bundle, title_of
+from understudy.core.bundle import load_bundle, title_of
 from understudy.core.facts import RunFacts
-from understudy.core.files import write_json
 from understudy.core.nets import build_net
 from understudy.core.nets.tokens import TokenSizes
 from understudy.core.oneshot import OneShotModel
@@ -25,28 +23,33 @@ from understudy.core.study import Outcome, Parts, Request
 from understudy.errors import ConfigError, DataError, did_you_mean
 from understudy.progress import Progress
 from understudy.rna.background import fit_background
-from understudy.rna.baselines import Baseline, evaluate_baselines, fit_baselines
+from understudy.rna.baselines import (
+    Baseline,
+    evaluate_baselines,
+    fit_baselines,
+    read_baselines,
+    with_intervals,
+    write_baselines,
+)
 from understudy.rna.batches import Probed
 from understudy.rna.datasets import Probing, RnaDataset
 from understudy.rna.evaluate import ProfileEvaluation, evaluate_profiles, metrics_of, table_lines
 from understudy.rna.features import pairing_of_rows, rows_of
 from understudy.rna.groups import folds, longest_held_out
 from understudy.rna.intervals import ProfileIntervals, fit_profile_intervals
-from understudy.rna.medians import Medians
 from understudy.rna.molecules import read_molecules
 from understudy.rna.pairing import Pairs, available, pairing_of
-from understudy.rna.predict.ensemble import Ensemble
-from understudy.rna.predictor import FLIPS, NetworkPredictor, four
+from understudy.rna.predict.ensemble import Ensemble, Predictor
+from understudy.rna.predictor import FLIPS, NetworkPredictor, four, trees_of
 from understudy.rna.report import write_profile_report
 from understudy.rna.report.verdict import broken_promise
 from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
 from understudy.rna.task import Reactivities
-from understudy.rna.trees import TreeSettings
+from understudy.rna.trees import Trees, TreeSettings
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 CHOICES = {"pairing": ("auto", "vienna", "none"), "background": ("none", *CHEMICALS, "both")}
-MEDIANS = "medians.json"
 _DEBUG_MOLECULES = 200
 
 
@@ -205,7 +208,7 @@ class ReactivityStudy:
         table: Probed = parts.table
         most = 100 if self._request.settings.is_debug else self._probing.tree_molecules
         with progress.bar("fitting the baselines") as on_progress:
-            self._baselines = fit_baselines(
+            fitted = fit_baselines(
                 table.molecules,
                 np.asarray(parts.train),
                 pairs=table.pairs,
@@ -213,8 +216,13 @@ class ReactivityStudy:
                 settings=TreeSettings(max_molecules=most, seed=self._request.settings.seed),
                 on_progress=on_progress,
             )
-        medians = [m.to_json() for m in self._baselines if isinstance(m, Medians)]
-        write_json(self._request.folder / "baselines" / MEDIANS, medians)
+        self._baselines = [
+            with_intervals(b, table.molecules, np.asarray(parts.val), table.pairs)
+            if isinstance(b, Trees)
+            else b
+            for b in fitted
+        ]
+        write_baselines(self._request.folder, self._baselines)
 
     def closed_form(self, network: str) -> nn.Module | None:
         return None
@@ -321,16 +329,23 @@ def evaluate_runs(paths: Sequence[str], options: Mapping[str, Any], progress: Pr
     """Compare runs with measured molecules and write a report.
 
     Args:
-        paths: runs, of which the mean is evaluated, and a Parquet file of ingest; the medians beside them are those
-            of the first run.
+        paths: runs, of which the mean is evaluated, and a Parquet file of ingest; the baselines beside them are
+            those of the first run.
+        options: ``out``, the folder of the report; ``with_trees``, whether the boosted trees of every run belong to
+            the mean.
 
     Raises:
+        ConfigError: boosted trees are wanted, and a run has kept none.
         ModelError, DataError: a run or a file that cannot be read.
     """
     *runs, source = paths
     bundles = [load_bundle(Path(run)) for run in runs]
-    predictor = Ensemble([NetworkPredictor(bundle) for bundle in bundles])
+    parts: list[Predictor] = [NetworkPredictor(bundle) for bundle in bundles]
     name = title_of(bundles)
+    if options.get("with_trees"):
+        parts += [trees_of(run) for run in runs]
+        name = f"{name if len(runs) > 1 else f'mean of {name}'} and boosted trees"
+    predictor = Ensemble(parts)
     with progress.bar("reading the molecules"):
         molecules = read_molecules(Path(source))
     sequences = [molecules.sequence(i) for i in range(len(molecules))]
@@ -343,9 +358,7 @@ def evaluate_runs(paths: Sequence[str], options: Mapping[str, Any], progress: Pr
     with progress.bar("predicting the molecules"):
         evaluation = _timed(name, molecules, index, pairing, lambda: predictor(sequences, pairs))
     evaluation = replace(evaluation, intervals=predictor.intervals)
-    kept = find_bundle(Path(runs[0])).parent / "baselines" / MEDIANS
-    medians = [Medians.from_json(m) for m in json.loads(kept.read_text())] if kept.is_file() else []
-    usable = [m for m in medians if pairs is not None or m.kind != "pairing"]
+    usable = read_baselines(Path(runs[0]), with_pairing=pairs is not None)
     data = Path(source).name.split(".")[0]
     out = Path(options.get("out") or f"evaluation-{data}")
     facts = RunFacts(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.errors import DataError
+from understudy.core.files import atomic_path
+from understudy.errors import DataError, ModelError
 from understudy.rna.features import (
     Integers,
     Windows,
@@ -16,13 +18,20 @@ from understudy.rna.features import (
     pairing_of_rows,
     rows_of,
 )
+from understudy.rna.intervals import ProfileIntervals
 from understudy.rna.pairing.pairs import offsets_of
 
 if TYPE_CHECKING:
     from understudy.rna.molecules import Molecules
     from understudy.rna.pairing import Pairs
 
-_CHUNK = 100_000  # nucleotides: about 40 MB of features
+CHUNK = 100_000  # nucleotides: about 40 MB of features
+# What a file of trees may name beside what skops itself knows to be harmless: scikit-learn's own parts of a forest.
+_TRUSTED = [
+    "functools.partial",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.utils.validation.check_array",
+]
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class Trees:
     with_pairing: bool
     forests: tuple[Any, ...] = field(repr=False)
     n_molecules: int  # that they were fitted on
+    intervals: ProfileIntervals | None = None  # around what they predict
 
     @property
     def name(self) -> str:
@@ -64,11 +74,47 @@ class Trees:
             raise ValueError("pairing must be given exactly to trees that were fitted with it")
         windows = Windows(tokens, offsets, pairing, self.settings.width)
         found = np.full((len(tokens), 4), np.nan, np.float32)
-        for first in range(0, len(tokens), _CHUNK):
-            features = windows.rows(np.arange(first, min(first + _CHUNK, len(tokens))))
+        for first in range(0, len(tokens), CHUNK):
+            features = windows.rows(np.arange(first, min(first + CHUNK, len(tokens))))
             for k, forest in enumerate(self.forests):
-                found[first : first + _CHUNK, k] = np.clip(forest.predict(features), 0.0, 1.0)
+                found[first : first + CHUNK, k] = np.clip(forest.predict(features), 0.0, 1.0)
         return found
+
+    def save(self, path: Path) -> None:
+        """Write a file that :meth:`load` reads, with the version of scikit-learn that is installed."""
+        import skops.io
+
+        content = {
+            "settings": asdict(self.settings),
+            "with_pairing": self.with_pairing,
+            "forests": list(self.forests),
+            "n_molecules": self.n_molecules,
+            "intervals": None if self.intervals is None else self.intervals.to_json(),
+        }
+        with atomic_path(path) as temporary:
+            skops.io.dump(content, temporary)
+
+    @classmethod
+    def load(cls, path: Path) -> Trees:
+        """
+        Raises:
+            ModelError: the file is damaged, was written with a scikit-learn that differs too much, or names what is
+                no part of a forest. Nothing in it is executed.
+        """
+        import skops.io
+
+        try:
+            content = skops.io.load(path, trusted=_TRUSTED)
+            kept = content["intervals"]
+            return cls(
+                TreeSettings(**content["settings"]),
+                bool(content["with_pairing"]),
+                tuple(content["forests"]),
+                int(content["n_molecules"]),
+                None if kept is None else ProfileIntervals.from_json(kept),
+            )
+        except Exception as error:  # whatever a library says about what it cannot read
+            raise ModelError(f"{path}: the boosted trees cannot be read: {error}") from error
 
 
 def fit_trees(

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rna_profiles import made_molecules, made_pairs
-from understudy.errors import DataError
+from understudy.errors import DataError, ModelError
 from understudy.rna import trees as module
+from understudy.rna.baselines import with_intervals
 from understudy.rna.evaluate import evaluate_profiles
 from understudy.rna.features import OUTSIDE, Windows, pairing_of_rows
 from understudy.rna.medians import fit_medians
 from understudy.rna.molecules import Molecules
-from understudy.rna.trees import TreeSettings, fit_trees
+from understudy.rna.predictor import TreePredictor
+from understudy.rna.trees import Trees, TreeSettings, fit_trees
 
 SMALL = TreeSettings(n_trees=40, width=3)
 
@@ -111,7 +117,7 @@ def test_batch_mates_and_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -
     one = molecules.take([3])
     a, b = molecules.offsets[3:5]
     np.testing.assert_array_equal(trees.predict(one.tokens, one.offsets)[:, :2], together[a:b, :2])
-    monkeypatch.setattr(module, "_CHUNK", 7)
+    monkeypatch.setattr(module, "CHUNK", 7)
     np.testing.assert_array_equal(trees.predict(molecules.tokens, molecules.offsets), together)
 
 
@@ -139,3 +145,59 @@ def test_only_scored_molecules_teach_and_so_many_as_may() -> None:
 def test_without_a_scored_molecule_trees_cannot_be_fitted() -> None:
     with pytest.raises(DataError, match="SN_filter"):
         fit_trees(made_molecules([9, 9], scored=[False, False]), np.arange(2))
+
+
+def test_a_file_of_trees_predicts_the_same(tmp_path: Path) -> None:
+    molecules = learnable(40, by_pairing=True)
+    pairs = made_pairs(list(molecules.lengths))
+    pairing = pairing_of_rows(pairs, molecules, np.arange(40))
+    trees = with_intervals(
+        fit_trees(molecules, np.arange(30), pairs=pairs, settings=SMALL), molecules, np.arange(30, 40), pairs
+    )
+    trees.save(tmp_path / "trees.skops")
+    again = Trees.load(tmp_path / "trees.skops")
+    guess = trees.predict(molecules.tokens, molecules.offsets, pairing)
+    np.testing.assert_array_equal(again.predict(molecules.tokens, molecules.offsets, pairing), guess)
+    assert (again.settings, again.with_pairing, again.n_molecules) == (SMALL, True, 30)
+    assert trees.intervals is not None
+    assert again.intervals is not None
+    half = [i.half_width(0.9, guess, molecules.tokens) for i in (trees.intervals, again.intervals)]
+    np.testing.assert_allclose(half[0], half[1], atol=1e-6)
+    held = slice(molecules.offsets[30], None)
+    with np.errstate(invalid="ignore"):
+        inside = np.abs(np.clip(molecules.reactivity, 0, 1) - guess[:, :2])[held] <= half[0][held] + 1e-6
+    assert inside[np.isfinite(molecules.reactivity).all(1)[held]].mean() >= 0.89
+
+
+@pytest.mark.parametrize("kind", ["another type", "cut off", "something else", "no trees"])
+def test_a_file_that_holds_no_trees_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "trees.skops"
+    fit_trees(learnable(4), np.arange(4), settings=SMALL).save(path)
+    whole = path.read_bytes()
+    if kind == "another type":
+        made = tmp_path / "made"
+        skops.io.dump({"forests": [partial(os.mkdir, str(made))]}, path)
+    else:
+        content = {"cut off": whole[: len(whole) // 2], "something else": b"PK", "no trees": b""}
+        path.write_bytes(content[kind])
+    with pytest.raises(ModelError, match=r"trees\.skops: the boosted trees cannot be read"):
+        Trees.load(path)
+    assert not (tmp_path / "made").exists()
+
+
+def test_trees_predict_sequences_with_pairs_and_without() -> None:
+    molecules = learnable(30, by_pairing=True)
+    pairs = made_pairs(list(molecules.lengths))
+    every = np.arange(30)
+    both = [fit_trees(molecules, every, pairs=p, settings=SMALL) for p in (None, pairs)]
+    sequences = [molecules.sequence(i) for i in every]
+    predictor = TreePredictor(both)
+    assert predictor.uses_pairs
+    pairing = pairing_of_rows(pairs, molecules, every)
+    for known, trees, extra in ((None, both[0], ()), (pairs, both[1], (pairing,))):
+        found = predictor(sequences, known)
+        assert [len(y) for y in found] == [len(s) for s in sequences]
+        expected = trees.predict(molecules.tokens, molecules.offsets, *extra)
+        np.testing.assert_array_equal(np.concatenate(found), expected)
+    with pytest.raises(ModelError, match="without pairing"):
+        TreePredictor(both[1:])(sequences, None)

@@ -19,6 +19,7 @@ from understudy.rna.predict import write
 from understudy.rna.predict.ensemble import GIB, MEMORY, Ensemble, Predictor
 from understudy.rna.predict.kaggle import TestSequences, WriteBlock, submission
 from understudy.rna.predict.pipeline import BLOCK, Block, predict_blocks
+from understudy.rna.predictor import trees_of
 from understudy.rna.sequences import STDIN, read_sequences
 from understudy.rna.sources import count_records
 from understudy.rna.surrogate import ReactivitySurrogate
@@ -38,6 +39,7 @@ class Order:
     tta: bool = False
     memory: int = MEMORY  # bytes
     coverage: float | None = None  # of intervals that stand in the table; None: none
+    with_trees: bool = False  # the boosted trees of every run belong to the mean
 
     @classmethod
     def of(cls, paths: Sequence[str], options: Mapping[str, Any]) -> Order:
@@ -72,12 +74,14 @@ def predict(paths: Sequence[str], options: Mapping[str, Any], progress: Progress
         options: of :data:`understudy.rna.predict.OPTIONS`, those that were given.
 
     Raises:
-        ConfigError: options that do not go together, or ViennaRNA is needed and absent.
+        ConfigError: options that do not go together, ViennaRNA is needed and absent, or a run has kept no trees.
         DataError: the source, a sequence, or not enough memory.
         ModelError: a run that cannot be used, or not of RNA.
     """
     order = Order.of(paths, options)
     predictors = [_predictor(run) for run in order.runs]
+    if order.with_trees:
+        predictors += [trees_of(run) for run in order.runs]
     run_order(order, predictors, progress)
 
 
