@@ -311,7 +311,7 @@ GOALS = {
     "learnt by heart, changed nothing: 0.1692 instead of 0.1686 on the library's fold, 0.1587 (2A3 0.1720, DMS "
     "0.1455) on PK50. In that run intervals of 90 % held 88.5 % (2A3) and 95.9 % (DMS) of PK50's nucleotides. "
     "Means with trees are those of `--with-trees`: trees on all molecules, without the background, as much as all "
-    "networks together. That networks and trees might err differently was a guess from the rows above them, looked at "
+    "networks together. That networks and trees might err differently was a guess from the rows above, looked at "
     "once; equal shares, nothing was fitted.",
     "folds": "The goals are 0.122 with transfer, and 0.115. Networks that start from the same run err alike, "
     "whatever their seed; two starts, the second trained on pieces of the molecules, do not. The mean of two "
