@@ -1,4 +1,4 @@
-"""One cell of a table of text: a number, nothing, or neither. Compiled."""
+"""One cell of a table of text: a number, nothing, or neither; and the plain ones at one look. Compiled."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ COMMA, NEWLINE, RETURN, _BLANK, _QUOTE = 44, 10, 13, 32, 34
 MINUS, _PLUS, POINT, ZERO, NINE, _E = 45, 43, 46, 48, 57, 101
 PRESENT, MISSING, BAD = 0, 1, 2
 _POWERS = 10.0 ** np.arange(23)
+
+# Eight bytes at once, the first one lowest. The upper halves of ``d.ddd`` (the point whole), and what they are.
+BYTE, COMMAS = np.uint64(0xFF), np.uint64(0x2C2C2C2C2C2C2C2C)
+_UPPER, _D_DDD = np.uint64(0xF0F0F0FFF0), np.uint64(0x3030302E30)
+_SIXES, _LOWER = np.uint64(0x0606060006), np.uint64(0x0F0F0F000F)
 
 
 @compiled
@@ -102,3 +107,52 @@ def number(block, a, b):  # type: ignore[no-untyped-def]
         value *= _POWERS[step]
         scale -= step
     return PRESENT, -value if negative else value
+
+
+@compiled
+def word_at(block, i):  # type: ignore[no-untyped-def]
+    """Eight bytes from ``i`` on as one number, the first one lowest; the compiler makes one load of it."""
+    j, word = np.uint64(i), np.uint64(0)
+    for k in range(8):
+        word |= np.uint64(block[j + np.uint64(k)]) << np.uint64(8 * k)
+    return word
+
+
+@compiled
+def thousandths(word):  # type: ignore[no-untyped-def]
+    """1234 of the bytes ``1.234`` and the end of the cell, -1 of other ones.
+
+    Most values look like this, and to know it at once is twice as fast as to go from byte to byte.
+    """
+    # A digit is 0x30 to 0x39: its upper half is 3, also after 6 has been added.
+    if word & _UPPER != _D_DDD or (word + _SIXES) & _UPPER != _D_DDD:
+        return -1
+    if word >> np.uint64(40) & BYTE >= ZERO:  # more digits
+        return -1
+    digits = word & _LOWER
+    ones, tenths = np.int64(digits & np.uint64(15)), np.int64(digits >> np.uint64(16) & np.uint64(15))
+    return (
+        1000 * ones
+        + 100 * tenths
+        + 10 * np.int64(digits >> np.uint64(24) & np.uint64(15))
+        + np.int64(digits >> np.uint64(32))
+    )
+
+
+@compiled
+def plain_number(block, i):  # type: ignore[no-untyped-def]
+    """``(mantissa, places, where it ends)`` of ``0.5`` or ``12``; it ends at -1 if this is no plain number."""
+    end, first, mantissa, places = len(block), i, np.int64(0), 0
+    while i < end and ZERO <= block[i] <= NINE:
+        mantissa = mantissa * 10 + (np.int64(block[i]) - ZERO)
+        i += 1
+    digits = i - first
+    if i < end and block[i] == POINT:
+        i += 1
+        first = i
+        while i < end and ZERO <= block[i] <= NINE:
+            mantissa = mantissa * 10 + (np.int64(block[i]) - ZERO)
+            i += 1
+        places = i - first
+        digits += places
+    return mantissa, places, -1 if i >= end or digits == 0 or digits > 9 or places > 6 else i

@@ -14,16 +14,18 @@ import numpy as np
 from understudy.rna.compiled import compiled
 from understudy.rna.ingest.cells import (
     BAD,
+    BYTE,
     COMMA,
+    COMMAS,
     MINUS,
     NEWLINE,
-    NINE,
-    POINT,
     PRESENT,
     RETURN,
-    ZERO,
     number,
+    plain_number,
+    thousandths,
     trimmed,
+    word_at,
 )
 from understudy.rna.ingest.summary import BIN, BINS, EDGE, FIRST_BIN, LARGEST
 
@@ -60,11 +62,6 @@ ROW = np.dtype(
 )
 
 _TENTHS = 1.0 / 10.0 ** np.arange(10)
-
-# Eight bytes at once, the first one lowest. The upper halves of ``d.ddd`` (the point whole), and what they are.
-_BYTE, _COMMAS = np.uint64(0xFF), np.uint64(0x2C2C2C2C2C2C2C2C)
-_UPPER, _D_DDD = np.uint64(0xF0F0F0FFF0), np.uint64(0x3030302E30)
-_SIXES, _LOWER = np.uint64(0x0606060006), np.uint64(0x0F0F0F000F)
 _HASH_PRIME = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits as mixed as can be: 2^64 by the golden ratio
 
 
@@ -227,55 +224,6 @@ def _head(block, i, n, starts, stops):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _word(block, i):  # type: ignore[no-untyped-def]
-    """Eight bytes from ``i`` on as one number, the first one lowest; the compiler makes one load of it."""
-    j, word = np.uint64(i), np.uint64(0)
-    for k in range(8):
-        word |= np.uint64(block[j + np.uint64(k)]) << np.uint64(8 * k)
-    return word
-
-
-@compiled
-def _thousandths(word):  # type: ignore[no-untyped-def]
-    """1234 of the bytes ``1.234`` and the end of the cell, -1 of other ones.
-
-    Most values look like this, and to know it at once is twice as fast as to go from byte to byte.
-    """
-    # A digit is 0x30 to 0x39: its upper half is 3, also after 6 has been added.
-    if word & _UPPER != _D_DDD or (word + _SIXES) & _UPPER != _D_DDD:
-        return -1
-    if word >> np.uint64(40) & _BYTE >= ZERO:  # more digits
-        return -1
-    digits = word & _LOWER
-    ones, tenths = np.int64(digits & np.uint64(15)), np.int64(digits >> np.uint64(16) & np.uint64(15))
-    return (
-        1000 * ones
-        + 100 * tenths
-        + 10 * np.int64(digits >> np.uint64(24) & np.uint64(15))
-        + np.int64(digits >> np.uint64(32))
-    )
-
-
-@compiled
-def _number_in(block, i):  # type: ignore[no-untyped-def]
-    """``(mantissa, places, where it ends)`` of ``0.5`` or ``12``; it ends at -1 if this is no plain number."""
-    end, first, mantissa, places = len(block), i, np.int64(0), 0
-    while i < end and ZERO <= block[i] <= NINE:
-        mantissa = mantissa * 10 + (np.int64(block[i]) - ZERO)
-        i += 1
-    digits = i - first
-    if i < end and block[i] == POINT:
-        i += 1
-        first = i
-        while i < end and ZERO <= block[i] <= NINE:
-            mantissa = mantissa * 10 + (np.int64(block[i]) - ZERO)
-            i += 1
-        places = i - first
-        digits += places
-    return mantissa, places, -1 if i >= end or digits == 0 or digits > 9 or places > 6 else i
-
-
-@compiled
 def _plain(block, i, n, length, least, values):  # type: ignore[no-untyped-def]
     """``n`` cells from byte ``i``, if they are as plain as nearly all are: ``0.123``, ``-1.5`` or nothing.
 
@@ -286,26 +234,26 @@ def _plain(block, i, n, length, least, values):  # type: ignore[no-untyped-def]
     while p < n:
         if i + 8 > len(block):  # the last line of a block, at most
             return -1, 0
-        word = _word(block, i)
-        if word == _COMMAS and p + 8 < n:
+        word = word_at(block, i)
+        if word == COMMAS and p + 8 < n:
             for q in range(p, min(p + 8, length)):
                 values[q] = np.nan
             p += 8
             i += 8
             continue
-        if word & _BYTE == COMMA or word & _BYTE == NEWLINE:
+        if word & BYTE == COMMA or word & BYTE == NEWLINE:
             if p < length:
                 values[p] = np.nan
         else:
-            negative = word & _BYTE == MINUS
+            negative = word & BYTE == MINUS
             if negative:
                 word >>= np.uint64(8)
                 i += 1
-            mantissa, places = _thousandths(word), 3
+            mantissa, places = thousandths(word), 3
             if mantissa >= 0:
                 i += 5
             else:
-                mantissa, places, i = _number_in(block, i)
+                mantissa, places, i = plain_number(block, i)
                 if i < 0:
                     return -1, 0
             # With so few digits the product, not quite the quotient, rounds to the same float32.
