@@ -1,7 +1,7 @@
 """Reading a file of the Ribonanza competition's shape: speed against pandas, and memory at any size.
 
     python -m benchmarks.ingest                        two files of 120,000 and 60,000 rows, three minutes
-    python -m benchmarks.ingest --rows 1643680 --part 1643680 --work DIR    the full size, by both; 12 GB of disk in DIR
+    python -m benchmarks.ingest --rows 1643680 --part 1643680 --work DIR    the full size; 12 GB of disk in DIR
     python -m benchmarks.ingest --quick                small; prints, writes nothing
 
 The files are made here: 419 columns, lengths as in the competition (177 nucleotides mostly), all 2A3 rows before
