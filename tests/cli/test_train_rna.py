@@ -107,6 +107,12 @@ def test_the_trees_of_a_run_belong_to_the_mean_if_asked(run: Run, tmp_path: Path
         network, mean = (np.concatenate(means[n][chemical].to_list()) for n in (0, 1))
         np.testing.assert_allclose(mean, (network + alone[:, k]) / 2, atol=1e-5)
     for file in (place / "baselines").glob("*.skops"):
+        file.write_bytes(b"of another version")
+    done = run("evaluate", str(place), "other.parquet", "--out", "other")
+    assert done.status == 0, done.err
+    assert "the boosted trees cannot be read" in done.err
+    assert json.loads(Path("other/metrics.json").read_text())["model"]["mae"] == scores["ribo"]
+    for file in (place / "baselines").glob("*.skops"):
         file.unlink()
     done = run("predict", str(place), "other.parquet", "--with-trees", "--out", "z.tsv")
     assert (done.status, Path("z.tsv").exists()) == (2, False)

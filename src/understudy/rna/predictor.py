@@ -56,8 +56,8 @@ class NetworkPredictor:
 class TreePredictor:
     """The boosted trees that a run has fitted beside its network, as a predictor like :class:`NetworkPredictor`.
 
-    Those with pairing where pairing probabilities are given, else those without. Trees and networks err
-    differently where molecules are unlike those of training, so that their mean is better than both.
+    Those with pairing where pairing probabilities are given, else those without. On molecules
+    unlike those of training their mean with a network was better than both (docs/decisions/0023).
     """
 
     def __init__(self, trees: Sequence[Trees]) -> None:

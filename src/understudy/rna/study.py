@@ -20,7 +20,7 @@ from understudy.core.nets.tokens import TokenSizes
 from understudy.core.oneshot import OneShotModel
 from understudy.core.spec import DataSpec, Role, Signal
 from understudy.core.study import Outcome, Parts, Request
-from understudy.errors import ConfigError, DataError, did_you_mean
+from understudy.errors import ConfigError, DataError, ModelError, did_you_mean
 from understudy.progress import Progress
 from understudy.rna.background import fit_background
 from understudy.rna.baselines import (
@@ -358,7 +358,11 @@ def evaluate_runs(paths: Sequence[str], options: Mapping[str, Any], progress: Pr
     with progress.bar("predicting the molecules"):
         evaluation = _timed(name, molecules, index, pairing, lambda: predictor(sequences, pairs))
     evaluation = replace(evaluation, intervals=predictor.intervals)
-    usable = read_baselines(Path(runs[0]), with_pairing=pairs is not None)
+    try:
+        usable = read_baselines(Path(runs[0]), with_pairing=pairs is not None)
+    except ModelError as error:  # such as trees of another scikit-learn: the network does not depend on them
+        progress.say(f"without the baselines of {runs[0]}: {error}")
+        usable = []
     data = Path(source).name.split(".")[0]
     out = Path(options.get("out") or f"evaluation-{data}")
     facts = RunFacts(
