@@ -135,7 +135,7 @@ def fit_trees(
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     settings = settings or TreeSettings()
-    chosen = _draw(molecules, np.asarray(index), settings)
+    chosen = drawn(molecules, np.asarray(index), settings)
     rows = rows_of(molecules.offsets, chosen)
     counted = counted_rows(molecules, chosen)
     if not counted.any():
@@ -164,11 +164,11 @@ def fit_trees(
     return Trees(settings, pairs is not None, tuple(forests), len(chosen))
 
 
-def _draw(molecules: Molecules, index: Integers, settings: TreeSettings) -> Integers:
+def drawn(molecules: Molecules, index: Integers, settings: TreeSettings) -> Integers:
     """The scored ones of ``index``, or so many of them as may be used, in their order."""
     scored = index[molecules.scored[index]]
     most = settings.max_molecules
     if most is None or len(scored) <= most:
         return scored
-    drawn = np.random.default_rng(settings.seed).choice(len(scored), most, replace=False)
-    return scored[np.sort(drawn)]
+    chosen = np.random.default_rng(settings.seed).choice(len(scored), most, replace=False)
+    return scored[np.sort(chosen)]
