@@ -81,14 +81,27 @@ def prepare_silverbox(source: Path, folder: Path) -> Path:
     return folder
 
 
+def _tanks(data: Path, folder: Path) -> Path:
+    return prepare_tanks(data / "cascaded_tanks" / "dataBenchmark.csv", folder)
+
+
+TANKS = (
+    "Official split; the last quarter of the estimation data validates. Free run over the test data; the first "
+    "five rows start it and are not scored."
+)
 PUBLISHED = "Champneys et al. 2024, arXiv 2405.10779"
 SECTIONS = {
     "cascaded_tanks": Section(
         "Cascaded tanks",
-        "Official split; the last quarter of the estimation data validates. Free run over the test data; the first "
-        "five rows start it and are not scored. SUBNET: 0.37 V in discrete, 0.22 V in continuous time (arXiv "
-        "2204.09405).",
-        lambda data, folder: prepare_tanks(data / "cascaded_tanks" / "dataBenchmark.csv", folder),
+        f"{TANKS} Reservoirs in series, which is what tanks are.",
+        _tanks,
+        ("experiment=cascaded_tanks_reservoirs",),
+        (Figure("test", "val", "V", "GRU 0.396, LSTM 0.490, ARX 0.685", 0.30),),
+    ),
+    "cascaded_tanks_subnet": Section(
+        "Cascaded tanks by a free network",
+        f"{TANKS} SUBNET: 0.37 V in discrete, 0.22 V in continuous time (arXiv 2204.09405).",
+        _tanks,
         ("experiment=cascaded_tanks_subnet",),
         (Figure("test", "val", "V", "GRU 0.396, LSTM 0.490, ARX 0.685", 0.30),),
     ),
@@ -255,7 +268,7 @@ def _contest(name: str, seeds: list[int], data: Path, work: Path) -> dict[str, A
 def _reactivities(work: Path) -> dict[str, Any]:
     """What :mod:`benchmarks.rna_accuracy` measures, in its own folder."""
     place = rna_accuracy.Work(work / "rna", None)
-    rna_accuracy.library(place, ["ribo", "ribo pieces"])
+    rna_accuracy.library(place, [*rna_accuracy.RIBOS, "ribo pieces"])
     rna_accuracy.trees(place, [])
     rna_accuracy.means(place, [])
     rna_accuracy.folds(place, ["from scratch", "full"])
@@ -266,14 +279,16 @@ def _reactivities(work: Path) -> dict[str, Any]:
 def reactivities_page(found: dict[str, Any]) -> list[str]:
     library, folds = found["figures"]["library"], found["figures"]["folds"]
     rows = []
-    for ours in ("ribo", *rna_accuracy.MIXED):
-        for name, value in library.items():
-            if ours in library and name.startswith("trees") and name.endswith("all molecules"):
-                below = 1 - library[ours] / value
-                verdict = f"at least {RNA_BELOW:.0%} below: {'yes' if below >= RNA_BELOW else '**no**'}"
-                beside = f"{name} {value:.4f}"
-                shown = f"**{library[ours]:.4f}**"
-                rows.append([f"15k library → PK50, {ours}", shown, beside, f"{below:.1%}", verdict])
+    singles = [library[name] for name in rna_accuracy.RIBOS if name in library]
+    tried = {"ribo, seed 42, seed 1, seed 2" if len(singles) == 3 else "ribo": singles} if singles else {}
+    tried |= {label: [library[label]] for label in rna_accuracy.MIXED if label in library}
+    rivals = {k: v for k, v in library.items() if k.startswith("trees") and k.endswith("all molecules")}
+    for ours, values in tried.items():
+        for name, value in rivals.items():
+            below = 1 - statistics.median(values) / value
+            verdict = f"at least {RNA_BELOW:.0%} below: {'yes' if below >= RNA_BELOW else '**no**'}"
+            beside = f"{name} {value:.4f}"
+            rows.append([f"15k library → PK50, {ours}", _official(values), beside, f"{below:.1%}", verdict])
     seeds = {k: v for k, v in folds.items() if k.startswith("seed")}
     trees = folds.get("boosted trees with pairing")
     beside = f"boosted trees with pairing {trees:.4f}" if trees else ""
@@ -281,12 +296,11 @@ def reactivities_page(found: dict[str, Any]) -> list[str]:
     lots += [(k, [v]) for k, v in folds.items() if k.startswith("mean")]
     for label, values in lots:
         middle = statistics.median(values)
-        shown = f"**{middle:.4f}**" + (
-            f" ({', '.join(f'{v:.4f}' for v in values)})" if len(values) > 1 else ""
-        )
         below = f"{1 - middle / trees:.1%}" if trees else ""
         verdict = f"at most {RNA_FOLDS:g}: {'yes' if middle <= RNA_FOLDS else '**no**'}"
-        rows.append([f"PK50, five grouped folds, fine-tuned, {label}", shown, beside, below, verdict])
+        rows.append(
+            [f"PK50, five grouped folds, fine-tuned, {label}", _official(values), beside, below, verdict]
+        )
     head = ["test", "official MAE", "trees of the same run", "ours below", "goal"]
     return [
         "## Reactivities",
@@ -349,6 +363,11 @@ def contest_page(contest: Contest, found: dict[str, Any]) -> list[str]:
             f"{facts[0]['parameters']} parameters, trained for {', '.join(f['training time'] for f in facts)}"
         )
     return [*lines, *_around(found)]
+
+
+def _official(values: Sequence[float]) -> str:
+    each = f" ({', '.join(f'{v:.4f}' for v in values)})" if len(values) > 1 else ""
+    return f"**{statistics.median(values):.4f}**{each}"
 
 
 def _with_each(values: Sequence[float], *, bold: bool = False) -> str:

@@ -123,7 +123,7 @@ def _run(plan: Plan, study: Study, tracker: Tracker, progress: Progress) -> floa
         result = FitResult(0, error, "fitted in closed form", 0.0)
     else:
         torch.manual_seed(plan.settings.seed)
-        model = study.build(parts, plan.network, plan.arguments)
+        model = study.build(parts, plan.network, plan.arguments, progress)
         result = _train(plan, study, parts, model, tracker, progress)
         if plan.init_from and plan.compare_scratch:
             others["from scratch"] = _from_scratch(plan, study, parts, progress)
@@ -158,7 +158,7 @@ def _from_scratch(plan: Plan, study: Study, parts: Parts, progress: Progress) ->
     """The same network, data and budget without the weights of another run."""
     progress.say(f"training {plan.network} again from scratch, to compare")
     torch.manual_seed(plan.settings.seed)
-    model = study.build(parts, plan.network, plan.arguments)
+    model = study.build(parts, plan.network, plan.arguments, progress)
     alone = replace(plan.trainer, devices=1, num_nodes=1, strategy="auto")  # helpers have left
     alone_plan = replace(plan, init_from=None, watcher=None, trainer=alone)
     _fit(alone_plan, study, parts, model, plan.folder / SCRATCH, NoTracker(), progress, [])

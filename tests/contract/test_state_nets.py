@@ -23,6 +23,9 @@ def make(name: str) -> StateNet:
     net = build_net(name, SIZES, SMALL_NETS[name]).eval()
     assert isinstance(net, StateNet)
     torch.nn.init.uniform_(net.stay.share)
+    with torch.no_grad():  # nothing stays at a zero that it begins with
+        for parameter in net.parameters():
+            parameter.add_(0.05 * torch.rand_like(parameter))
     return net
 
 

@@ -21,6 +21,8 @@ from understudy.core.losses import POWERS
 from understudy.core.metrics import METRICS
 from understudy.core.model import Model
 from understudy.core.nets import ARX, Committee, Corrector, StateNet, build_net, has_state
+from understudy.core.nets.reservoirs import Reservoirs
+from understudy.core.settle import settle
 from understudy.core.splits import split_by_case
 from understudy.core.study import Outcome, Parts, Request
 from understudy.core.tasks import Rollout
@@ -131,14 +133,28 @@ class RolloutStudy:
         self._closed = network
         return self._baselines.get(network)
 
-    def build(self, parts: Parts, network: str, arguments: Mapping[str, Any]) -> Model:
+    def build(self, parts: Parts, network: str, arguments: Mapping[str, Any], progress: Progress) -> Model:
         net = build_net(network, sizes_of(parts.table, self._task), dict(arguments))
         if isinstance(net, StateNet | Committee):
             assert self._stays is not None
-            net.expect(torch.from_numpy(self._stays.share))
+            zero = self._scaler(torch.zeros_like(self._scaler.mean))
+            _, top = ranges(parts.table, parts.train, self._scaler)
+            n_controls = len(parts.table.spec.controls)
+            net.expect(torch.from_numpy(self._stays.share), zero, top[n_controls:])
+            self._settle(parts, [part for part in net.averaged() if isinstance(part, Reservoirs)], progress)
         if isinstance(net, Corrector):
             self._correct(parts, net)
         return Model(net, copy.deepcopy(self._scaler))  # several models of one run must not share theirs
+
+    def _settle(self, parts: Parts, nets: Sequence[Reservoirs], progress: Progress) -> None:
+        """All begin with the same numbers; they differ in their encoders."""
+        if not nets:
+            return
+        with progress.bar("fitting the reservoirs by least squares") as on_progress:
+            settle(nets[0], parts.table, parts.train, self._scaler, on_progress)
+        found = {k: v for k, v in nets[0].state_dict().items() if not k.startswith("encoder.")}
+        for net in nets[1:]:
+            net.load_state_dict(found, strict=False)
 
     def _correct(self, parts: Parts, net: Corrector) -> None:
         """Tell the network of the linear model that it adds to, and of the range of the training cases."""

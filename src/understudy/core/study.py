@@ -83,7 +83,9 @@ class Study(Protocol):
     def closed_form(self, network: str) -> nn.Module | None:
         """The baseline called ``network``, which then is the model of the run; None: a network to be trained."""
 
-    def build(self, parts: Parts, network: str, arguments: Mapping[str, Any]) -> nn.Module:
+    def build(
+        self, parts: Parts, network: str, arguments: Mapping[str, Any], progress: Progress
+    ) -> nn.Module:
         """A new model."""
 
     def calibrate(self, parts: Parts, model: nn.Module) -> dict[str, Any] | None:

@@ -227,7 +227,9 @@ class ReactivityStudy:
     def closed_form(self, network: str) -> nn.Module | None:
         return None
 
-    def build(self, parts: Parts, network: str, arguments: Mapping[str, Any]) -> OneShotModel:
+    def build(
+        self, parts: Parts, network: str, arguments: Mapping[str, Any], progress: Progress
+    ) -> OneShotModel:
         sizes = TokenSizes(len(ALPHABET), len(parts.spec.predicted), len(CHEMICALS))
         return OneShotModel(build_net(network, sizes, dict(arguments)))
 

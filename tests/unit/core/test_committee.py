@@ -14,13 +14,14 @@ from understudy.core.tasks import Rollout
 from understudy.errors import ConfigError
 
 N = 3
-WITH_STATE = ("gru", "ssm", "subnet")
+WITH_STATE = ("gru", "ssm", "subnet", "reservoirs")
+DROPOUT = ("gru", "ssm")
 every_net = pytest.mark.parametrize("name", WITH_STATE)
 
 
 def committee(name: str, members: int = N) -> Committee:
     torch.manual_seed(0)
-    arguments = {**SMALL_NETS[name], "members": members} | ({"dropout": 0.0} if name != "subnet" else {})
+    arguments = {**SMALL_NETS[name], "members": members} | ({"dropout": 0.0} if name in DROPOUT else {})
     net = build_net(name, SIZES, arguments)
     assert isinstance(net, Committee)
     return net
@@ -50,7 +51,7 @@ def test_each_member_learns_from_its_part_of_the_batch(name: str, truncate: int 
     table = linear_table(6, 60)
     sizes = SIZES._replace(n_controls=len(table.spec.controls), n_predicted=len(table.spec.predicted))
     torch.manual_seed(0)
-    arguments = {**SMALL_NETS[name], "members": N} | ({"dropout": 0.0} if name != "subnet" else {})
+    arguments = {**SMALL_NETS[name], "members": N} | ({"dropout": 0.0} if name in DROPOUT else {})
     net = build_net(name, sizes, arguments)
     assert isinstance(net, Committee)
     task = Rollout(SIZES.in_len, 1, stretch=20, truncate=truncate)
@@ -97,6 +98,6 @@ def test_one_member_is_the_network_itself() -> None:
 
 def test_what_stays_is_told_to_all() -> None:
     net = committee("gru")
-    net.expect(torch.tensor([1.0, 0.5, 0.0]))
+    net.expect(torch.tensor([1.0, 0.5, 0.0]), torch.zeros(3), torch.ones(3))
     for member in net.members:
         assert member.stay.share.tolist() == [1.0, 0.5, 0.0]  # type: ignore[union-attr]

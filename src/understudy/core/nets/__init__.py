@@ -10,6 +10,7 @@ from understudy.core.nets.committee import Committee
 from understudy.core.nets.corrector import Corrector
 from understudy.core.nets.linear import ARX, ArxFit, Persistence
 from understudy.core.nets.operator import DeepOLSTM, DeepONet, DeepOTransformer
+from understudy.core.nets.reservoirs import Reservoirs
 from understudy.core.nets.ribo import Ribo
 from understudy.core.nets.sequence import LSTM, Transformer
 from understudy.core.nets.starter import Starter
@@ -28,6 +29,7 @@ NETS: dict[str, type[WindowNet] | type[TokenNet]] = {
     "ssm": SSM,
     "gru": GRU,
     "subnet": Subnet,
+    "reservoirs": Reservoirs,
     "starter": Starter,
     "ribo": Ribo,
 }
@@ -63,6 +65,8 @@ def build_net(name: str, sizes: Sizes | TokenSizes, arguments: dict[str, Any]) -
     _check(name, "members", members, "int")
     on_arx = arguments.pop("on_arx", False) if has_state(name) else False
     _check(name, "on_arx", on_arx, "bool")
+    if on_arx and not net.adds_to_linear:
+        raise ConfigError(f"model.on_arx is not for {name!r}, whose numbers describe the whole signal")
     known = {p.name: p for p in inspect.signature(net).parameters.values() if p.kind is p.KEYWORD_ONLY}
     for key, value in arguments.items():
         if key not in known:

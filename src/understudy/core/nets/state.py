@@ -61,6 +61,7 @@ class StateNet(WindowNet):
     """
 
     has_state: ClassVar[bool] = True
+    adds_to_linear: ClassVar[bool] = True  # whether it may correct a linear model
 
     def __init__(self, sizes: Sizes, *, n_state: int, encoder_dim: int) -> None:
         super().__init__(sizes)
@@ -75,8 +76,13 @@ class StateNet(WindowNet):
     def rows_at_once(self) -> int:
         return _ROWS_AT_ONCE
 
-    def expect(self, share: Tensor) -> None:
-        """Begin training with a network that keeps these shares (N,) of what was last measured."""
+    def expect(self, share: Tensor, zero: Tensor, top: Tensor) -> None:
+        """Begin training with a network that keeps these shares (N,) of what was last measured.
+
+        Args:
+            zero: (F,) what zero of each signal in physical units is in scaled ones.
+            top: (N,) the largest value of each predicted signal in the training cases, scaled.
+        """
         with torch.no_grad():
             self.stay.share.copy_(share)
 

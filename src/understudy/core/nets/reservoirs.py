@@ -1,0 +1,184 @@
+"""Reservoirs in series: a network of a dozen numbers, for what fills, drains and spills over.
+
+Axes as in :mod:`understudy.core.nets.base`, T rows to predict (any number), R reservoirs of a signal.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from understudy.core.nets.base import Sizes
+from understudy.core.nets.state import StateNet
+from understudy.errors import ConfigError
+
+_SHARE, _TORRICELLI = 0.03, 0.5  # of a full reservoir let out a row, and the exponent, at first
+_FULL = 2.5  # level at which that share is let out, in deviations of the signal
+_STEEPEST = 3.0  # exponent; the V-notch of a weir has 5/2
+_EMPTY = 1e-6  # below it a power has no slope
+
+
+class Law(NamedTuple):
+    """What describes the reservoirs at one place of the series, a number a signal (N,)."""
+
+    share: Tensor
+    exponent: Tensor
+    rim: Tensor
+    caught: Tensor
+    ratio: Tensor
+
+    def row(self, level: Tensor, inflow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Level before and inflow to the level after the row, the outflow and what spilled, all (B, N).
+
+        A reservoir fills, lets out, and spills what is above its rim. As it fills first, a control acts in the row
+        where it happens, however many reservoirs follow.
+        """
+        level = level + inflow
+        held = level.clamp(min=_EMPTY)
+        outflow = torch.minimum(self.share * (_FULL * (held / _FULL) ** self.exponent), held)
+        level = level - outflow
+        spilled = functional.relu(level - self.rim)
+        return level - spilled, outflow, spilled
+
+    def passed(self, outflow: Tensor, spilled: Tensor) -> Tensor:
+        """What reaches the next reservoir: the outflow and a share of what spilled, in levels of that one."""
+        return self.ratio * (outflow + self.caught * spilled)
+
+
+class Reservoir(nn.Module):
+    """The learnt numbers of a :class:`Law` but for its rim, as high as all. The last one passes on to nobody."""
+
+    def __init__(self, n: int, *, last: bool) -> None:
+        super().__init__()
+        self.share = nn.Parameter(torch.full((n,), _logit(_SHARE)))
+        self.exponent = nn.Parameter(torch.full((n,), _logit(_TORRICELLI / _STEEPEST)))
+        self.caught = nn.Parameter(torch.zeros(n), requires_grad=not last)
+        self.log_ratio = nn.Parameter(torch.zeros(n), requires_grad=not last)
+
+    def law(self, rim: Tensor) -> Law:
+        share, caught = torch.sigmoid(self.share), torch.sigmoid(self.caught)
+        exponent = _STEEPEST * torch.sigmoid(self.exponent)
+        return Law(share, exponent, rim, caught, torch.exp(self.log_ratio))
+
+
+def _logit(share: float) -> float:
+    return math.log(share / (1 - share))
+
+
+class Gauge(nn.Module):
+    """What a signal reads where its reservoir is empty, and the level of the rim."""
+
+    def __init__(self, n: int, *, learnt: bool) -> None:
+        super().__init__()
+        self.zero = nn.Parameter(torch.full((n,), -_FULL), requires_grad=learnt)
+        self.rim = nn.Parameter(torch.full((n,), 2 * _FULL))
+
+    def forward(self, level: Tensor) -> Tensor:
+        return level + self.zero
+
+    def level(self, signal: Tensor) -> Tensor:
+        """The inverse of :meth:`forward`."""
+        return signal - self.zero
+
+
+class Inflow(nn.Module):
+    """A linear map of the controls, in what a full reservoir lets out; without a constant, from their zero.
+
+    What flows in during a row lies between the controls at its two ends: half and half at first, then as is learnt.
+    """
+
+    still: Tensor
+
+    def __init__(self, n_controls: int, n: int, *, constant: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n, n_controls) / 10)
+        self.constant = nn.Parameter(torch.full((n,), 1.0 if constant else 0.0), requires_grad=constant)
+        self.late = nn.Parameter(torch.zeros(()))
+        self.register_buffer("still", torch.zeros(n_controls))
+
+    def forward(self, before: Tensor, control: Tensor) -> Tensor:
+        """The control (B, C) of the row before and those of the rows (B, T, C) to (B, T, N)."""
+        earlier = torch.cat([before.unsqueeze(1), control[:, :-1]], dim=1)
+        between = control + torch.sigmoid(self.late) * (earlier - control)
+        share = functional.linear(between - self.still, self.weight, self.constant)
+        return _SHARE * _FULL * share
+
+    def balance(self, still: Tensor, share: Tensor) -> None:
+        """Begin with these shares (N,) at the mean of the controls, and none where they are ``still`` (C,)."""
+        with torch.no_grad():
+            self.still.copy_(still)
+            above = still < 0  # zero below the mean
+            parts = torch.where(above, -1 / still, 0.0) / above.sum().clamp(min=1)
+            self.weight.copy_(share.unsqueeze(1) * parts)
+
+
+class Reservoirs(StateNet):
+    """``reservoirs``: each signal is the level of the last of ``n_stores`` nonlinear reservoirs in series.
+
+    The cascade of Nash (1957, "The form of the instantaneous unit hydrograph"), with outflows that are powers of
+    the level: Torricelli's law for 1/2, a linear reservoir or a resistor and a capacitor for 1. A linear map of the
+    controls fills the first reservoir of a signal, and may draw from it; a rim stops the level, and what spills
+    over is lost but for a share. Few numbers, all with a meaning, for records too short for a free network. The
+    first levels are that of the signal plus what the encoder of the past rows adds. It works in single precision
+    whatever the precision of the training: the levels of a long rollout are sums.
+
+    Args:
+        n_stores: reservoirs of a signal.
+        from_zero: whether zero, in physical units, is an empty reservoir and a control that lets nothing in; both
+            are learnt otherwise.
+    """
+
+    adds_to_linear: ClassVar[bool] = False
+
+    def __init__(self, sizes: Sizes, *, n_stores: int, from_zero: bool, encoder_dim: int) -> None:
+        n = sizes.n_predicted
+        super().__init__(sizes, n_state=n_stores * n, encoder_dim=encoder_dim)
+        self.stay.share.requires_grad_(False)  # a signal begins where its last reservoir does
+        self.inflow = Inflow(sizes.n_controls, n, constant=not from_zero)
+        self.stores = nn.ModuleList(Reservoir(n, last=k == n_stores - 1) for k in range(n_stores))
+        self.gauge = Gauge(n, learnt=not from_zero)
+        self.from_zero = from_zero
+        with torch.no_grad():  # close to balance to begin with
+            self.encoder.linear.weight.mul_(0.1)
+            self.encoder.linear.bias.zero_()
+
+    def expect(self, share: Tensor, zero: Tensor, top: Tensor) -> None:
+        """Begin training in balance at the mean of the signals; levels keep what was last measured, no share.
+
+        Raises:
+            ConfigError: an empty reservoir reads zero, but the mean of a signal is not above it.
+        """
+        n_controls = self.sizes.n_controls
+        if self.from_zero and not bool((zero[n_controls:] < 0).all()):
+            raise ConfigError(
+                "model.from_zero=true takes a signal of zero for an empty reservoir, and the mean of a predicted "
+                "signal is not above zero; model.from_zero=false learns where reservoirs are empty"
+            )
+        with torch.no_grad():
+            if self.from_zero:
+                self.gauge.zero.copy_(zero[n_controls:])
+                self.inflow.balance(zero[:n_controls], (-zero[n_controls:] / _FULL) ** _TORRICELLI)
+            self.gauge.rim.copy_(self.gauge.level(top))
+
+    def begin(self, past: Tensor) -> Tensor:
+        control, last = past[:, -1].tensor_split([self.sizes.n_controls], dim=1)
+        levels = self.gauge.level(last).repeat(1, len(self.stores)) + self.encoder(past.flatten(1))
+        return torch.cat([last, control, levels], dim=1)
+
+    def run(self, x: Tensor, control: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(x.device.type, enabled=False):
+            before, x = x.float().tensor_split([self.sizes.n_controls], dim=1)
+            rim = self.gauge.rim
+            laws = [store.law(rim) for store in cast("list[Reservoir]", list(self.stores))]
+            levels, rows = list(x.chunk(len(laws), dim=1)), []
+            for flow in self.inflow(before, control.float()).unbind(1):
+                for k, law in enumerate(laws):
+                    levels[k], outflow, spilled = law.row(levels[k], flow)
+                    flow = law.passed(outflow, spilled)
+                rows.append(levels[-1])
+            y = self.gauge(torch.stack(rows, dim=1))
+            return y, torch.cat([control[:, -1].float(), *levels], dim=1)
