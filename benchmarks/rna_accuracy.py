@@ -326,8 +326,8 @@ GOALS = {
     "0.1455) on PK50. In that run intervals of 90 % held 88.5 % (2A3) and 95.9 % (DMS) of PK50's nucleotides. "
     "Means with trees are those of `--with-trees`: trees on all molecules, without the background, as much as all "
     "networks together. That networks and trees might err differently was a guess from the rows above, looked at "
-    "once; equal shares, nothing was fitted. The means of three seeds were decided before the seeds were trained, "
-    "and looked at once.",
+    "once; equal shares, nothing was fitted. The means of three seeds were decided before the new seeds were "
+    "looked at, and looked at once.",
     "folds": "The goals are 0.122 with transfer, and 0.115. Networks that start from the same run err alike, "
     "whatever their seed; two starts, the second trained on pieces of the molecules, do not. The mean of two "
     "starts was looked at after that of `full`, seed 1 and `pieces` (0.1133). Fine-tuning took 8 epochs, from "
