@@ -181,6 +181,31 @@ def test_baselines_can_be_asked_for_by_name(run: Run, tmp_path: Path) -> None:
     assert understudy.load(only_run(tmp_path)).bundle.network == "arx"
 
 
+def test_reservoirs_are_fitted_before_their_encoders_learn(run: Run, tmp_path: Path) -> None:
+    lines = ["t,u,y", "s,V,V"]
+    level = 3.0
+    for k in range(60):
+        u = 0.2 + 0.2 * (k // 10 % 2)
+        level += u - 0.06 * (level + u) ** 0.8
+        lines.append(f"{k},{u},{level}")
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    for name in ("a", "b", "c"):
+        (cases / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = run(
+        "train", "model=reservoirs", "model.members=2", "model.n_stores=1", "dataset=csv", f"dataset.path={cases}",
+        "dataset.controls=[u]", "dataset.targets=[y]", "dataset.val_size=1", "dataset.test_size=1",
+        "settings.in_len=3", "settings.use_decimate=false", "settings.epochs=2", "settings.batch_size=4",
+        "tracking=none", "report.figures=false",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    net = understudy.load(only_run(tmp_path)).model.net  # type: ignore[union-attr]
+    first, second = net.networks
+    assert torch.sigmoid(first.inflow.late) < 0.3  # begun at a half, and found: a control acts in its own row
+    for (name, a), b in zip(first.named_parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b) != name.startswith("encoder."), name
+
+
 def test_several_runs_with_multirun(run: Run, tmp_path: Path) -> None:
     done = run(
         "train",

@@ -137,10 +137,7 @@ class RolloutStudy:
         net = build_net(network, sizes_of(parts.table, self._task), dict(arguments))
         if isinstance(net, StateNet | Committee):
             assert self._stays is not None
-            zero = self._scaler(torch.zeros_like(self._scaler.mean))
-            _, top = ranges(parts.table, parts.train, self._scaler)
-            n_controls = len(parts.table.spec.controls)
-            net.expect(torch.from_numpy(self._stays.share), zero, top[n_controls:])
+            net.expect(torch.from_numpy(self._stays.share))
             self._settle(parts, [part for part in net.averaged() if isinstance(part, Reservoirs)], progress)
         if isinstance(net, Corrector):
             self._correct(parts, net)
@@ -150,11 +147,15 @@ class RolloutStudy:
         """All begin with the same numbers; they differ in their encoders."""
         if not nets:
             return
+        _, top = ranges(parts.table, parts.train, self._scaler)
+        zero = self._scaler(torch.zeros_like(self._scaler.mean))
+        nets[0].fill(zero, top[len(parts.table.spec.controls) :])
         with progress.bar("fitting the reservoirs by least squares") as on_progress:
             settle(nets[0], parts.table, parts.train, self._scaler, on_progress)
         found = {k: v for k, v in nets[0].state_dict().items() if not k.startswith("encoder.")}
         for net in nets[1:]:
             net.load_state_dict(found, strict=False)
+            net.leave_to_the_encoder()
 
     def _correct(self, parts: Parts, net: Corrector) -> None:
         """Tell the network of the linear model that it adds to, and of the range of the training cases."""

@@ -62,9 +62,7 @@ def settle(
         )
     for stage, waiting in enumerate(_STAGES):
         _fit(course, truth[:, 1:], waiting, partial(_tell, on_progress, stage))
-    for name, parameter in net.named_parameters():
-        if not name.startswith("encoder."):
-            parameter.requires_grad_(False)
+    net.leave_to_the_encoder()
 
 
 def _tell(on_progress: Callable[[int, int], None], stage: int, done: int) -> None:

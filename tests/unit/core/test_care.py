@@ -145,7 +145,7 @@ def test_the_task_hands_its_weights_on() -> None:
 
 def test_a_network_with_a_state_begins_with_what_stays() -> None:
     net = build_net("gru", Sizes(4, 1, 1, 3), {"dim": 8, "depth": 1, "dropout": 0.0, "encoder_dim": 8})
-    net.expect(torch.tensor([1.0, 0.5, 0.0]), torch.zeros(3), torch.ones(3))
+    net.expect(torch.tensor([1.0, 0.5, 0.0]))
     past, control = torch.randn(2, 4, 4), torch.randn(2, 6, 1)
     higher = past.clone()
     higher[:, -1, 1:] += 1

@@ -98,6 +98,6 @@ def test_one_member_is_the_network_itself() -> None:
 
 def test_what_stays_is_told_to_all() -> None:
     net = committee("gru")
-    net.expect(torch.tensor([1.0, 0.5, 0.0]), torch.zeros(3), torch.ones(3))
+    net.expect(torch.tensor([1.0, 0.5, 0.0]))
     for member in net.members:
         assert member.stay.share.tolist() == [1.0, 0.5, 0.0]  # type: ignore[union-attr]

@@ -83,7 +83,7 @@ def test_before_training_a_signal_at_its_mean_stays_there_under_mean_controls() 
 def test_where_zero_is_empty_the_controls_cannot_draw_a_signal_below_zero() -> None:
     net = cascade(from_zero=True)
     zero = torch.tensor([-2.0, 0.5, -1.0, -3.0, -20.0])
-    net.expect(torch.zeros(3), zero, torch.ones(3))
+    net.fill(zero, torch.ones(3))
     silence(net)
     past = torch.zeros(2, SIZES.in_len, SIZES.n_signals)
     steady = net(past, torch.zeros(2, 300, SIZES.n_controls))
@@ -96,7 +96,7 @@ def test_where_zero_is_empty_the_controls_cannot_draw_a_signal_below_zero() -> N
 @pytest.mark.parametrize("from_zero", [True, False])
 def test_before_training_no_signal_rises_above_what_it_was_in_the_training_cases(from_zero: bool) -> None:
     net, top = cascade(from_zero=from_zero), torch.tensor([0.5, 1.0, 2.0])
-    net.expect(torch.zeros(3), torch.tensor([0.0, 0.0, -1.0, -3.0, -20.0]), top)
+    net.fill(torch.tensor([0.0, 0.0, -1.0, -3.0, -20.0]), top)
     with torch.no_grad():
         net.inflow.constant.fill_(100.0)
     past = torch.zeros(2, SIZES.in_len, SIZES.n_signals)
@@ -106,9 +106,7 @@ def test_before_training_no_signal_rises_above_what_it_was_in_the_training_cases
 
 def test_zero_is_not_empty_where_a_signal_is_below_it_in_the_mean() -> None:
     with pytest.raises(ConfigError, match=r"model\.from_zero=false"):
-        cascade(from_zero=True).expect(
-            torch.zeros(3), torch.tensor([0.0, 0.0, -1.0, 0.1, -1.0]), torch.ones(3)
-        )
+        cascade(from_zero=True).fill(torch.tensor([0.0, 0.0, -1.0, 0.1, -1.0]), torch.ones(3))
 
 
 def test_a_signal_begins_where_it_was_last_measured() -> None:

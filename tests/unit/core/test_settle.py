@@ -38,7 +38,7 @@ def prepared(cases: list[np.ndarray]) -> tuple[Reservoirs, CaseTable]:
     net = build_net("reservoirs", Sizes(3, 1, 1, 1), {"n_stores": 1, "from_zero": True, "encoder_dim": 4})
     assert isinstance(net, Reservoirs)
     _, top = ranges(table, range(len(cases)), scaler)
-    net.expect(torch.zeros(1), scaler(torch.zeros(2)), top[1:])
+    net.fill(scaler(torch.zeros(2)), top[1:])
     return net, table
 
 

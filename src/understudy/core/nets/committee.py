@@ -45,10 +45,10 @@ class Committee(WindowNet):
         """Layer by layer those of all members."""
         return [nn.ModuleList(same) for same in zip(*(m.layers() for m in self.networks), strict=True)]
 
-    def expect(self, share: Tensor, zero: Tensor, top: Tensor) -> None:
+    def expect(self, share: Tensor) -> None:
         """See :meth:`StateNet.expect`."""
         for member in self.networks:
-            member.expect(share, zero, top)
+            member.expect(share)
 
     def embed_control(self, control: Tensor) -> Tensor:
         return self._each(lambda m, u: m.embed_control(u), control)

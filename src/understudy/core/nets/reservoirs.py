@@ -146,8 +146,15 @@ class Reservoirs(StateNet):
             self.encoder.linear.weight.mul_(0.1)
             self.encoder.linear.bias.zero_()
 
-    def expect(self, share: Tensor, zero: Tensor, top: Tensor) -> None:
-        """Begin training in balance at the mean of the signals; levels keep what was last measured, no share.
+    def expect(self, share: Tensor) -> None:
+        """Nothing: levels keep what was last measured, no share of it is added."""
+
+    def fill(self, zero: Tensor, top: Tensor) -> None:
+        """Begin in balance at the mean of the signals, with rims at their highest values.
+
+        Args:
+            zero: (F,) what zero of each signal in physical units is in scaled ones.
+            top: (N,) the largest value of each predicted signal in the training cases, scaled.
 
         Raises:
             ConfigError: an empty reservoir reads zero, but the mean of a signal is not above it.
@@ -163,6 +170,11 @@ class Reservoirs(StateNet):
                 self.gauge.zero.copy_(zero[n_controls:])
                 self.inflow.balance(zero[:n_controls], (-zero[n_controls:] / _FULL) ** _TORRICELLI)
             self.gauge.rim.copy_(self.gauge.level(top))
+
+    def leave_to_the_encoder(self) -> None:
+        """Training changes nothing but the first levels from here on."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.startswith("encoder."))
 
     def begin(self, past: Tensor) -> Tensor:
         control, last = past[:, -1].tensor_split([self.sizes.n_controls], dim=1)

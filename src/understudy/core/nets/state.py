@@ -76,13 +76,8 @@ class StateNet(WindowNet):
     def rows_at_once(self) -> int:
         return _ROWS_AT_ONCE
 
-    def expect(self, share: Tensor, zero: Tensor, top: Tensor) -> None:
-        """Begin training with a network that keeps these shares (N,) of what was last measured.
-
-        Args:
-            zero: (F,) what zero of each signal in physical units is in scaled ones.
-            top: (N,) the largest value of each predicted signal in the training cases, scaled.
-        """
+    def expect(self, share: Tensor) -> None:
+        """Begin training with a network that keeps these shares (N,) of what was last measured."""
         with torch.no_grad():
             self.stay.share.copy_(share)
 
