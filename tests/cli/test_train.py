@@ -196,7 +196,7 @@ def test_reservoirs_are_fitted_before_their_encoders_learn(run: Run, tmp_path: P
         "train", "model=reservoirs", "model.members=2", "model.n_stores=1", "dataset=csv", f"dataset.path={cases}",
         "dataset.controls=[u]", "dataset.targets=[y]", "dataset.val_size=1", "dataset.test_size=1",
         "settings.in_len=3", "settings.use_decimate=false", "settings.epochs=2", "settings.batch_size=4",
-        "tracking=none", "report.figures=false",
+        "settings.passes=8", "tracking=none", "report.figures=false",
     )  # fmt: skip
     assert done.status == 0, done.err
     net = understudy.load(only_run(tmp_path)).model.net  # type: ignore[union-attr]
