@@ -25,8 +25,7 @@ def one_tank(n_rows: int, seed: int) -> np.ndarray:
     u = np.repeat(rng.uniform(0.1, 0.5, n_rows // 20 + 1), 20)[:n_rows]
     level, rows = 3.0, []
     for value in u:
-        full = level + value
-        level = full - SHARE * full**EXPONENT
+        level += value - SHARE * (level + value / 2) ** EXPONENT
         rows.append((value, level))
     return np.array(rows, np.float32)
 

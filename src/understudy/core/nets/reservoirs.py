@@ -34,13 +34,13 @@ class Law(NamedTuple):
     def row(self, level: Tensor, inflow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Level before and inflow to the level after the row, the outflow and what spilled, all (B, N).
 
-        A reservoir fills, lets out, and spills what is above its rim. As it fills first, a control acts in the row
-        where it happens, however many reservoirs follow.
+        A reservoir lets out what it would when half of the inflow is in: the midpoint rule, but for what leaves
+        meanwhile. What is above its rim at the end of the row spills. So a control acts in the row where it
+        happens, however many reservoirs follow.
         """
-        level = level + inflow
-        held = level.clamp(min=_EMPTY)
-        outflow = torch.minimum(self.share * (_FULL * (held / _FULL) ** self.exponent), held)
-        level = level - outflow
+        full, held = (part.clamp(min=_EMPTY) for part in (level + inflow, level + inflow / 2))
+        outflow = torch.minimum(self.share * (_FULL * (held / _FULL) ** self.exponent), full)
+        level = level + inflow - outflow
         spilled = functional.relu(level - self.rim)
         return level - spilled, outflow, spilled
 
