@@ -171,6 +171,12 @@ class Reservoirs(StateNet):
                 self.inflow.balance(zero[:n_controls], (-zero[n_controls:] / _FULL) ** _TORRICELLI)
             self.gauge.rim.copy_(self.gauge.level(top))
 
+    def bend(self, exponent: float) -> None:
+        """Begin with this exponent in all reservoirs."""
+        with torch.no_grad():
+            for store in cast("list[Reservoir]", list(self.stores)):
+                store.exponent.fill_(_logit(exponent / _STEEPEST))
+
     def leave_to_the_encoder(self) -> None:
         """Training changes nothing but the first levels from here on."""
         for name, parameter in self.named_parameters():
