@@ -27,7 +27,7 @@ from understudy.core.nets.reservoirs import Reservoirs
 from understudy.core.scaling import Scaler
 
 _CASES, _ROWS = 8, 1500  # of a case, what the fit looks at: a row costs a tenth of a millisecond a round
-_ROUNDS = 60
+_ROUNDS, _ENOUGH = 60, 1e-4  # of one fit; enough when the cost falls by less than this share
 # Exponents from which the fit begins, Torricelli's and that of a linear reservoir: from either one it may end in a
 # worse minimum, so both are tried.
 _STARTS = (0.5, 1.0)
@@ -150,7 +150,7 @@ def _fit(
         on_round(next(rounds))
         return numbers(slopes, x)
 
-    found = least_squares(error, begin, jac=slope, x_scale="jac", max_nfev=_ROUNDS)
+    found = least_squares(error, begin, jac=slope, x_scale="jac", ftol=_ENOUGH, max_nfev=_ROUNDS)
     with torch.no_grad():
         for parameter, part in zip(free.values(), torch.split(torch.from_numpy(found.x), sizes), strict=True):
             parameter.copy_(part.reshape(parameter.shape))
