@@ -40,6 +40,7 @@ _AGAIN, _CALM = 4, 0.9  # times at most; enough when noise keeps this share
 # count as one observation, beside a prior of deviation one.
 _HELD = (*_BENDS, "late")
 _ROWS_AN_OBSERVATION = 100
+_HOPED = 0.05  # deviations: a first noise that lets go; with that of a bad fit, the prior would keep it bad
 _LEAST_NOISE = 1e-3  # deviations: below it, everything is told
 
 
@@ -80,12 +81,13 @@ def settle(
     for k, exponent in enumerate(_STARTS):
         part = copy.deepcopy(course)
         part.net.bend(exponent)
-        noise, away = _fit(part, truth[:, 1:], _BENDS, usual, 1.0, partial(_tell, on_progress, k, 0))
+        _fit(part, truth[:, 1:], _BENDS, usual, 1.0, partial(_tell, on_progress, k, 0))
+        noise = _HOPED
         for again in range(_AGAIN):
             before = noise
             on_round = partial(_tell, on_progress, k, 1 + again)
             noise, away = _fit(part, truth[:, 1:], (), usual, noise, on_round)
-            if noise > _CALM * before:
+            if _CALM * before < noise < before / _CALM:
                 break
         found.append((2 * observations * math.log(noise) + away, part.net.state_dict()))
     net.load_state_dict(min(found, key=itemgetter(0))[1])
