@@ -77,3 +77,13 @@ def test_what_was_not_measured_does_not_count() -> None:
     start = torch.cat([rows[:, 0, :1], net.gauge.level(rows[:, 0, 1:])], dim=1)
     with torch.no_grad():
         assert (net.run(start, rows[:, 1:, :1])[0] - rows[:, 1:, 1:]).abs().max() < 0.1
+
+
+def test_what_noisy_rows_do_not_tell_stays_near_the_usual() -> None:
+    """Without a prior, sixty rows with noise are sure that the control of the row before is the one that acts."""
+    rows = one_tank(60, 1)
+    rows[:, 1] += np.random.default_rng(11).normal(0, 0.15, 60).astype(np.float32)
+    net, table = prepared([rows, rows])
+    settle(net, table, [0], fit_scaler(table, range(2)))
+    assert torch.sigmoid(net.inflow.late).item() == pytest.approx(0.5, abs=0.1)
+    assert net.stores[0].law(net.gauge.rim).exponent.item() == pytest.approx(0.5, abs=0.2)  # type: ignore[operator]
