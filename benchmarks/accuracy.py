@@ -22,7 +22,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,17 @@ class Contest:
 
 # The refrigerant cases are one file, with the suites in their names.
 SUITES = ("dataset=csv", "dataset.val_size=30", "dataset.test_cases=[swing-*,hot-*,long-*]")
+REFRIGERANT = Contest(
+    "Refrigerant circuit",
+    "`step2`, R1234yf, 1,200 s a case at 1 s: 200 cases of the suite `train` train, 30 validate, 30 of each "
+    "other suite test: `swing` moves one actuator at a time, `hot` has air above all temperatures of training, "
+    "`long` moves as in training. Our own simulator, no measurement.",
+    lambda data, folder: cases(folder, ("swing", "hot", "long")),
+    ("model=dot", *SUITES, "settings.max_minutes=20"),
+    ("experiment=refrigerant_ssm", *SUITES),
+    ("swing", "hot", "long"),
+    0.5,
+)
 CONTESTS = {
     "bmw_i3": Contest(
         "BMW i3",
@@ -159,27 +170,14 @@ CONTESTS = {
         0.7,
         every_target=True,
     ),
-    "refrigerant": Contest(
-        "Refrigerant circuit",
-        "`step2`, R1234yf, 1,200 s a case at 1 s: 200 cases of the suite `train` train, 30 validate, 30 of each "
-        "other suite test: `swing` moves one actuator at a time, `hot` has air above all temperatures of training, "
-        "`long` moves as in training. Our own simulator, no measurement.",
-        lambda data, folder: cases(folder, ("swing", "hot", "long")),
-        ("model=dot", *SUITES, "settings.max_minutes=20"),
-        ("experiment=refrigerant_ssm", *SUITES),
-        ("swing", "hot", "long"),
-        0.5,
-    ),
-    "refrigerant_humidity": Contest(
-        "Refrigerant circuit, told of the humidity",
-        "The same cases and the same `dot`, but ours has one more control: the water in the air before the "
+    "refrigerant": REFRIGERANT,
+    "refrigerant_humidity": replace(
+        REFRIGERANT,
+        title="Refrigerant circuit, told of the humidity",
+        text="The same cases and the same `dot`, but ours has one more control: the water in the air before the "
         "evaporator, which follows from the temperature of that air and is limited in the simulation; in every "
         "case of `hot` it is at its limit (docs/decisions/0025).",
-        lambda data, folder: with_humidity(cases(folder, ("swing", "hot", "long"))),
-        ("model=dot", *SUITES, "settings.max_minutes=20"),
-        ("experiment=refrigerant_ssm", *SUITES),
-        ("swing", "hot", "long"),
-        0.5,
+        prepare=lambda data, folder: with_humidity(REFRIGERANT.prepare(data, folder)),
         rival_of="refrigerant",
     ),
 }

@@ -26,7 +26,7 @@ from understudy.core.cases import CaseTable
 from understudy.core.nets.reservoirs import Reservoirs
 from understudy.core.scaling import Scaler
 
-_CASES, _ROWS = 8, 1500  # of a case, what the fit looks at: a row costs a tenth of a millisecond a round
+_CASES, _ROWS = 8, 1500  # of a case, what the fit looks at: a row costs some milliseconds a round
 _ROUNDS, _ENOUGH = 60, 1e-4  # of one fit; enough when the cost falls by less than this share
 # Exponents from which the fit begins, Torricelli's and that of a linear reservoir: from either one it may end in a
 # worse minimum, so both are tried.
@@ -90,6 +90,7 @@ def settle(
             if _CALM * before < noise < before / _CALM:
                 break
         found.append((2 * observations * math.log(noise) + away, part.net.state_dict()))
+    _tell(on_progress, len(_STARTS), 0, 0)
     net.load_state_dict(min(found, key=itemgetter(0))[1])
     net.leave_to_the_encoder()
 

@@ -76,7 +76,7 @@ def test_before_training_a_signal_at_its_mean_stays_there_under_mean_controls() 
     silence(net)
     past, control = torch.zeros(2, SIZES.in_len, SIZES.n_signals), torch.zeros(2, 300, SIZES.n_controls)
     rows = net(past, control)
-    # A reservoir fills before it lets out, so that the balance is not exact.
+    # A reservoir lets out at half of the inflow, so that the balance is not exact.
     torch.testing.assert_close(rows, torch.zeros_like(rows), rtol=0, atol=0.1)
 
 
