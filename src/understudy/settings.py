@@ -61,7 +61,7 @@ class Trainer:
     """Where to train; see Lightning's Trainer for the values."""
 
     accelerator: str = "auto"
-    precision: str = "auto"  # bf16-mixed where the hardware is faster with it (GPU, AMX), else 32-true
+    precision: str = "auto"  # bf16-mixed where hardware is faster with it (GPU, AMX, AVX-512), else 32-true
     devices: int = 1  # processes of a machine that train together, each on a device of its own
     num_nodes: int = 1  # machines; each runs the command, started by srun or torchrun
     strategy: str = "auto"  # how they train together; auto: ddp

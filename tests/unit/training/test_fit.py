@@ -194,19 +194,21 @@ def test_mixed_precision_trains(tmp_path: Path, precision: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accelerator", "amx", "gpu", "chosen"),
+    ("accelerator", "fast", "gpu", "chosen"),
     [
-        ("cpu", True, False, "bf16-mixed"),
-        ("cpu", False, True, "32-true"),
-        ("gpu", False, True, "bf16-mixed"),
-        ("gpu", True, False, "32-true"),
-        ("mps", True, True, "32-true"),
+        ("cpu", "amx_bf16", False, "bf16-mixed"),
+        ("cpu", "avx512_bf16", False, "bf16-mixed"),
+        ("cpu", "avx512_f", True, "32-true"),
+        ("gpu", "avx512_f", True, "bf16-mixed"),
+        ("gpu", "amx_bf16", False, "32-true"),
+        ("mps", "amx_bf16", True, "32-true"),
     ],
 )
 def test_mixed_precision_is_chosen_where_the_hardware_has_it(
-    accelerator: str, amx: bool, gpu: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+    accelerator: str, fast: str, gpu: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx}, raising=False)
+    slow = {"amx_bf16": False, "avx512_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: slow | {fast: True}, raising=False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: gpu)
     assert automatic_precision(accelerator) == chosen
 
