@@ -290,8 +290,8 @@ def automatic_precision(accelerator: str) -> str:
     """``bf16-mixed`` where the hardware multiplies bfloat16 faster, ``32-true`` elsewhere.
 
     That is a GPU with bfloat16, or a processor with AMX (Intel since 2023) or AVX-512 BF16 (AMD since 2022): a
-    training step of our networks takes there a half to two thirds of the time, and validation and everything after
-    it stay in full precision.
+    training step of our networks takes there 40 to 60 % of the time, and validation and everything after it stay in
+    full precision.
     """
     if accelerator == "gpu":
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
