@@ -56,7 +56,7 @@ SMALL_NETS: dict[str, dict[str, int | float]] = {
     "ssm": {"dim": 12, "depth": 2, "n_modes": 6, "dropout": 0.1, "encoder_dim": 8},
     "gru": {"dim": 12, "depth": 2, "dropout": 0.1, "encoder_dim": 8},
     "subnet": {"n_state": 4, "dim": 12, "encoder_dim": 8},
-    "reservoirs": {"n_stores": 2, "from_zero": False, "encoder_dim": 8},
+    "reservoirs": {"n_stores": 2, "from_zero": False},
     "starter": {"dim": 12, "depth": 2, "heads": 2, "fc_dim": 16, "dropout": 0.1},
     "ribo": {
         "dim": 12, "depth": 2, "heads": 2, "width": 16, "kernel": 5, "dropout": 0.1, "pair_dropout": 0.3,

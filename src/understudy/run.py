@@ -30,7 +30,7 @@ from understudy.training.transfer import check_transfer, learning_layers, start_
 
 log = logging.getLogger(__name__)
 
-CHECKPOINTS, SCRATCH, STATE = "checkpoints", "checkpoints-scratch", "run.json"
+CHECKPOINTS, SCRATCH, REFIT, STATE = "checkpoints", "checkpoints-scratch", "checkpoints-refit", "run.json"
 
 
 def execute(plan: Plan, progress: Progress) -> float | list[float]:
@@ -116,15 +116,18 @@ def _run(plan: Plan, study: Study, tracker: Tracker, progress: Progress) -> floa
     study.fit_baselines(parts, progress)
     others: dict[str, nn.Module] = {}
     model = study.closed_form(plan.network)
+    again = plan.settings.refit and model is None
     if model is not None:
-        if is_follower(plan):
-            raise Followed  # there is nothing to help with
-        error = study.task.validation_error(model, parts.table, parts.val)
-        result = FitResult(0, error, "fitted in closed form", 0.0)
+        if plan.settings.refit:
+            progress.say(f"settings.refit is for networks; {plan.network} stays fitted to the training cases")
+        result = _fitted(plan, study, parts, model, "fitted in closed form", progress)
     else:
         torch.manual_seed(plan.settings.seed)
+        begun = time.monotonic()
         model = study.build(parts, plan.network, plan.arguments, progress)
         result = _train(plan, study, parts, model, tracker, progress)
+        if not result.history:
+            result = replace(result, seconds=time.monotonic() - begun)
         if plan.init_from and plan.compare_scratch:
             others["from scratch"] = _from_scratch(plan, study, parts, progress)
     cost = {"train/seconds": result.seconds, "parameters": float(sum(p.numel() for p in model.parameters()))}
@@ -132,21 +135,33 @@ def _run(plan: Plan, study: Study, tracker: Tracker, progress: Progress) -> floa
         cost[study.task.monitor] = result.best_error
     tracker.metrics(cost, step=result.best_epoch)
     facts = _facts(plan, parts, model, result)
-    _save(plan, study, parts, model, facts)
+    intervals = study.calibrate(parts, model)  # of a model that has not learnt from the validation cases
+    if again:
+        facts["learnt from"] = "training and validation cases; judged before, without the latter"
+        model = _refit(plan, study, parts, result, progress)
+    _save(plan, study, parts, model, intervals, facts)
     _report(plan, study, parts, model, others, result, facts, tracker, progress)
     return result.best_error
 
 
 def _train(
-    plan: Plan, study: Study, parts: Parts, model: nn.Module, tracker: Tracker, progress: Progress
+    plan: Plan,
+    study: Study,
+    parts: Parts,
+    model: nn.Module,
+    tracker: Tracker,
+    progress: Progress,
+    folder: str = CHECKPOINTS,
 ) -> FitResult:
     parameters = sum(p.numel() for p in model.parameters())
-    progress.say(f"training {plan.network} with {parameters:,} parameters")
     callbacks: list[Any] = []
     if plan.init_from:
         progress.say(start_from(model, plan.init_from, plan.network, parts.spec))
         callbacks = learning_layers(model, plan.transfer, unfreeze_epochs=plan.settings.unfreeze_epochs)
-    result = _fit(plan, study, parts, model, plan.folder / CHECKPOINTS, tracker, progress, callbacks)
+    if not any(p.requires_grad for p in model.parameters()):
+        return _fitted(plan, study, parts, model, "fitted by least squares", progress)
+    progress.say(f"training {plan.network} with {parameters:,} parameters")
+    result = _fit(plan, study, parts, model, plan.folder / folder, tracker, progress, callbacks)
     progress.say(
         f"best {study.task.error_name} error {result.best_error:.4g} in epoch {result.best_epoch + 1} "
         f"of {result.epochs}; stopped by {result.stopped_by}"
@@ -154,14 +169,43 @@ def _train(
     return result
 
 
+def _fitted(
+    plan: Plan, study: Study, parts: Parts, model: nn.Module, how: str, progress: Progress
+) -> FitResult:
+    """What a model is worth that training has nothing to add to."""
+    if is_follower(plan):
+        raise Followed  # there is nothing to help with
+    error = study.task.validation_error(model.eval(), parts.table, parts.val)
+    progress.say(f"{plan.network}, {how}: {study.task.error_name} error {error:.4g}")
+    return FitResult(0, error, how, 0.0)
+
+
 def _from_scratch(plan: Plan, study: Study, parts: Parts, progress: Progress) -> nn.Module:
     """The same network, data and budget without the weights of another run."""
     progress.say(f"training {plan.network} again from scratch, to compare")
+    return _again(replace(plan, init_from=None), study, parts, SCRATCH, progress)
+
+
+def _refit(plan: Plan, study: Study, parts: Parts, result: FitResult, progress: Progress) -> nn.Module:
+    """The same network from training and validation cases together, for as many epochs as were best.
+
+    Of these the best by the validation cases is kept again, which by now it has seen: the last, or nearly so.
+    """
+    progress.say(
+        f"{plan.network} learns again, from the validation cases too, which then are no test any more"
+    )
+    settings = replace(plan.settings, epochs=result.best_epoch + 1, patience=None)
+    whole = replace(parts, train=[*parts.train, *parts.val])
+    return _again(replace(plan, settings=settings), study, whole, REFIT, progress)
+
+
+def _again(plan: Plan, study: Study, parts: Parts, folder: str, progress: Progress) -> nn.Module:
+    """One more network of the run, which is neither tracked nor pruned."""
+    alone = replace(plan.trainer, devices=1, num_nodes=1, strategy="auto")  # helpers have left
+    plan = replace(plan, watcher=None, trainer=alone)
     torch.manual_seed(plan.settings.seed)
     model = study.build(parts, plan.network, plan.arguments, progress)
-    alone = replace(plan.trainer, devices=1, num_nodes=1, strategy="auto")  # helpers have left
-    alone_plan = replace(plan, init_from=None, watcher=None, trainer=alone)
-    _fit(alone_plan, study, parts, model, plan.folder / SCRATCH, NoTracker(), progress, [])
+    _train(plan, study, parts, model, NoTracker(), progress, folder)
     return model
 
 
@@ -232,7 +276,7 @@ def _facts(plan: Plan, parts: Parts, model: nn.Module, result: FitResult) -> dic
         **start,
         "data set": plan.dataset_name,
         **parts.facts,
-        "best epoch": f"{result.best_epoch + 1} of {result.epochs}",
+        **({"best epoch": f"{result.best_epoch + 1} of {result.epochs}"} if result.history else {}),
         "stopped by": result.stopped_by,
         "training time": f"{result.seconds:.0f} s",
         "data fingerprint": parts.fingerprint,
@@ -242,8 +286,14 @@ def _facts(plan: Plan, parts: Parts, model: nn.Module, result: FitResult) -> dic
     }
 
 
-def _save(plan: Plan, study: Study, parts: Parts, model: Any, facts: dict[str, str]) -> None:
-    intervals = study.calibrate(parts, model)
+def _save(
+    plan: Plan,
+    study: Study,
+    parts: Parts,
+    model: Any,
+    intervals: dict[str, Any] | None,
+    facts: dict[str, str],
+) -> None:
     bundle = Bundle(model, parts.spec, plan.network, dict(plan.arguments), dict(facts), intervals)
     save_bundle(plan.folder / "bundle", bundle)
     for name, baseline in study.baselines().items():

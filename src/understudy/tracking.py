@@ -131,7 +131,7 @@ class MlflowTracker:
 
     def files(self, folder: Path) -> None:
         for entry in sorted(folder.iterdir()):
-            if entry.name == "checkpoints":
+            if entry.name.startswith("checkpoints"):  # and those of a comparison or a refit
                 continue
             if entry.is_dir():
                 self._client.log_artifacts(self.run_id, str(entry), entry.name)

@@ -181,30 +181,60 @@ def test_baselines_can_be_asked_for_by_name(run: Run, tmp_path: Path) -> None:
     assert understudy.load(only_run(tmp_path)).bundle.network == "arx"
 
 
-def test_reservoirs_are_fitted_before_their_encoders_learn(run: Run, tmp_path: Path) -> None:
+def drains(folder: Path) -> Path:
+    """Three cases of one tank that drains."""
     lines = ["t,u,y", "s,V,V"]
     level = 3.0
     for k in range(60):
         u = 0.2 + 0.2 * (k // 10 % 2)
         level += u - 0.06 * (level + u / 2) ** 0.8
         lines.append(f"{k},{u},{level}")
-    cases = tmp_path / "cases"
-    cases.mkdir()
+    folder.mkdir()
     for name in ("a", "b", "c"):
-        (cases / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    done = run(
-        "train", "model=reservoirs", "model.members=2", "model.n_stores=1", "dataset=csv", f"dataset.path={cases}",
-        "dataset.controls=[u]", "dataset.targets=[y]", "dataset.val_size=1", "dataset.test_size=1",
-        "settings.in_len=3", "settings.use_decimate=false", "settings.epochs=2", "settings.batch_size=4",
-        "settings.passes=8", "tracking=none", "report.figures=false",
-    )  # fmt: skip
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+DRAINS = (
+    "dataset=csv", "dataset.controls=[u]", "dataset.targets=[y]", "dataset.val_size=1", "dataset.test_size=1",
+    "settings.in_len=3", "settings.use_decimate=false", "tracking=none", "report.figures=false",
+)  # fmt: skip
+
+
+def test_reservoirs_are_fitted_and_then_not_trained(run: Run, tmp_path: Path) -> None:
+    cases = drains(tmp_path / "cases")
+    done = run("train", "model=reservoirs", "model.n_stores=1", f"dataset.path={cases}", *DRAINS)
     assert done.status == 0, done.err
-    net = understudy.load(only_run(tmp_path)).model.net  # type: ignore[union-attr]
-    first, second = net.networks
-    exponent = first.stores[0].law(first.gauge.rim).exponent.item()  # begun at a half and at one, and found
+    folder = only_run(tmp_path)
+    net = understudy.load(folder).model.net  # type: ignore[union-attr]
+    exponent = net.stores[0].law(net.gauge.rim).exponent.item()  # begun at a half and at one, and found
     assert exponent == pytest.approx(0.8, abs=0.1)
-    for (name, a), b in zip(first.named_parameters(), second.parameters(), strict=True):
-        assert torch.equal(a, b) != name.startswith("encoder."), name
+    assert "fitted by least squares" in done.out + done.err
+    assert not (folder / "checkpoints").exists()
+
+
+def test_a_refitted_network_has_learnt_from_the_validation_cases(run: Run, tmp_path: Path) -> None:
+    """It is the network that the same settings give where they train; intervals are those of the judged one."""
+    cases = drains(tmp_path / "cases")
+    small = ("model=gru", "model.dim=4", "model.encoder_dim=4", "settings.epochs=3", "settings.stretch=20")
+    common = ("train", f"dataset.path={cases}", *small, *DRAINS, "settings.batch_size=4")
+    for name, extra in (("plain", ()), ("again", ("settings.refit=true",))):
+        done = run(*common, f"hydra.run.dir={tmp_path / name}", *extra)
+        assert done.status == 0, done.err
+    plain, again = (understudy.load(tmp_path / name).bundle for name in ("plain", "again"))
+    assert plain.intervals == again.intervals
+    assert "training and validation" in again.facts["learnt from"]
+    assert "learnt from" not in plain.facts
+    weights = [dict(b.model.state_dict()) for b in (plain, again)]
+    assert not torch.equal(weights[0]["net.head.linear.weight"], weights[1]["net.head.linear.weight"])
+    histories = [
+        json.loads((tmp_path / name / "checkpoints" / "result.json").read_text())
+        for name in ("plain", "again")
+    ]
+    assert histories[0]["result"]["history"] == histories[1]["result"]["history"]
+    refit = json.loads((tmp_path / "again" / "checkpoints-refit" / "result.json").read_text())
+    assert refit["options"]["epochs"] == histories[0]["result"]["best_epoch"] + 1
+    assert len(json.loads((tmp_path / "again" / "split.json").read_text())["val"]) == 1
 
 
 def test_several_runs_with_multirun(run: Run, tmp_path: Path) -> None:

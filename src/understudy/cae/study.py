@@ -138,24 +138,18 @@ class RolloutStudy:
         if isinstance(net, StateNet | Committee):
             assert self._stays is not None
             net.expect(torch.from_numpy(self._stays.share))
-            self._settle(parts, [part for part in net.averaged() if isinstance(part, Reservoirs)], progress)
+        if isinstance(net, Reservoirs):
+            self._settle(parts, net, progress)
         if isinstance(net, Corrector):
             self._correct(parts, net)
         return Model(net, copy.deepcopy(self._scaler))  # several models of one run must not share theirs
 
-    def _settle(self, parts: Parts, nets: Sequence[Reservoirs], progress: Progress) -> None:
-        """All begin with the same numbers; they differ in their encoders."""
-        if not nets:
-            return
+    def _settle(self, parts: Parts, net: Reservoirs, progress: Progress) -> None:
         _, top = ranges(parts.table, parts.train, self._scaler)
         zero = self._scaler(torch.zeros_like(self._scaler.mean))
-        nets[0].fill(zero, top[len(parts.table.spec.controls) :])
+        net.fill(zero, top[len(parts.table.spec.controls) :])
         with progress.bar("fitting the reservoirs by least squares") as on_progress:
-            settle(nets[0], parts.table, parts.train, self._scaler, on_progress)
-        found = {k: v for k, v in nets[0].state_dict().items() if not k.startswith("encoder.")}
-        for net in nets[1:]:
-            net.load_state_dict(found, strict=False)
-            net.leave_to_the_encoder()
+            settle(net, parts.table, parts.train, self._scaler, on_progress)
 
     def _correct(self, parts: Parts, net: Corrector) -> None:
         """Tell the network of the linear model that it adds to, and of the range of the training cases."""

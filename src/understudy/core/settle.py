@@ -1,7 +1,7 @@
-"""What describes reservoirs, by least squares; training is left with their encoder.
+"""What describes reservoirs, by least squares; training is left with nothing.
 
-Exponents, ratios and shares are strongly coupled: gradient steps crawl along the valley that they form, and leave
-it again while the encoder still gives wrong first levels (docs/decisions/0024).
+Exponents, ratios and shares are strongly coupled: gradient steps crawl along the valley that they form
+(docs/decisions/0024).
 
 Axes: B cases, T rows, C controls, N predicted signals, P numbers to be found.
 """
@@ -67,9 +67,9 @@ def settle(
 ) -> None:
     """Give ``net`` the numbers with which its free runs of some of ``cases`` have the least squared error.
 
-    The encoder stays as it is: the first levels of these runs are found with the rest, and forgotten. Afterwards it
-    alone may learn. By Gauss and Newton in a trust region, with exact derivatives; exponents, rims and shares are
-    held softly where they begin, a prior in the sense of Bayes.
+    The first levels of these runs are found with the rest, and forgotten. Afterwards nothing may be learnt any
+    more. By Gauss and Newton in a trust region, with exact derivatives; exponents, rims and shares are held softly
+    where they begin, a prior in the sense of Bayes.
     """
     control, truth = _runs(table, cases, scaler, net.sizes.in_len)
     with torch.no_grad():
@@ -89,10 +89,21 @@ def settle(
             noise, away = _fit(part, truth[:, 1:], (), usual, noise, on_round)
             if _CALM * before < noise < before / _CALM:
                 break
-        found.append((2 * observations * math.log(noise) + away, part.net.state_dict()))
+        found.append((2 * observations * math.log(noise) + away, part))
     _tell(on_progress, len(_STARTS), 0, 0)
-    net.load_state_dict(min(found, key=itemgetter(0))[1])
-    net.leave_to_the_encoder()
+    best = min(found, key=itemgetter(0))[1]
+    net.load_state_dict(best.net.state_dict())
+    with torch.no_grad():
+        net.gauge.off.copy_(_unsteadiness(best() - truth[:, 1:]).clamp(min=_LEAST_NOISE))
+    net.requires_grad_(False)
+
+
+def _unsteadiness(errors: Tensor) -> Tensor:
+    """Deviation (N,) of what changes from row to row in errors (B, T, N) of a free run: errors of single rows."""
+    change = errors.diff(dim=1)
+    measured = torch.isfinite(change)
+    squares = torch.where(measured, change, 0.0).square().sum((0, 1)) / measured.sum((0, 1)).clamp(min=1)
+    return (squares / 2).sqrt()
 
 
 def _tell(on_progress: Callable[[int, int], None], start: int, fits: int, done: int) -> None:
@@ -113,7 +124,7 @@ def _fit(
     noise: float,
     on_round: Callable[[int], None],
 ) -> tuple[float, float]:
-    """Find all numbers that may be learnt but those of the encoder and those ``waiting``.
+    """Find all numbers that may be learnt but those ``waiting``.
 
     Args:
         usual: by name, where numbers are held.
@@ -125,7 +136,7 @@ def _fit(
     free = {
         name: parameter
         for name, parameter in course.named_parameters()
-        if parameter.requires_grad and "encoder" not in name and _last(name) not in waiting
+        if parameter.requires_grad and _last(name) not in waiting
     }
     sizes = [p.numel() for p in free.values()]
     measured = torch.isfinite(truth)

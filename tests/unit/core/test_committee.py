@@ -14,7 +14,7 @@ from understudy.core.tasks import Rollout
 from understudy.errors import ConfigError
 
 N = 3
-WITH_STATE = ("gru", "ssm", "subnet", "reservoirs")
+WITH_STATE = ("gru", "ssm", "subnet")
 DROPOUT = ("gru", "ssm")
 every_net = pytest.mark.parametrize("name", WITH_STATE)
 

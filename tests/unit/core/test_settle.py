@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -34,7 +32,7 @@ def prepared(cases: list[np.ndarray]) -> tuple[Reservoirs, CaseTable]:
     table = table_from_cases(SPEC, [Case(f"c{i}", rows) for i, rows in enumerate(cases)])
     scaler = fit_scaler(table, range(len(cases)))
     torch.manual_seed(0)
-    net = build_net("reservoirs", Sizes(3, 1, 1, 1), {"n_stores": 1, "from_zero": True, "encoder_dim": 4})
+    net = build_net("reservoirs", Sizes(3, 1, 1, 1), {"n_stores": 1, "from_zero": True})
     assert isinstance(net, Reservoirs)
     _, top = ranges(table, range(len(cases)), scaler)
     net.fill(scaler(torch.zeros(2)), top[1:])
@@ -53,15 +51,21 @@ def error(net: Reservoirs, table: CaseTable, case: int) -> float:
 def test_it_finds_the_law_that_made_the_data() -> None:
     net, table = prepared([one_tank(100, 1), one_tank(70, 2), one_tank(150, 3)])
     before = error(net, table, 2)
-    encoder = copy.deepcopy(net.encoder.state_dict())
     settle(net, table, [0, 1], fit_scaler(table, range(3)))
     assert before > 0.2
     assert error(net, table, 2) < 0.015  # a case that it has not seen
     assert net.stores[0].law(net.gauge.rim).exponent.item() == pytest.approx(EXPONENT, abs=0.03)  # type: ignore[operator]
     assert torch.sigmoid(net.inflow.late).item() < 0.35  # the control acts in its own row
-    assert {name.split(".")[0] for name, p in net.named_parameters() if p.requires_grad} == {"encoder"}
-    for name, value in net.encoder.state_dict().items():
-        assert torch.equal(value, encoder[name])
+    assert not any(p.requires_grad for p in net.parameters())
+
+
+def test_it_tells_how_far_single_rows_are_off() -> None:
+    rows = one_tank(150, 1)
+    rows[:, 1] += np.random.default_rng(5).normal(0, 0.1, 150).astype(np.float32)
+    rows[40:60, 1] = np.nan
+    net, table = prepared([rows, rows])
+    settle(net, table, [0], scaler := fit_scaler(table, range(2)))
+    assert net.gauge.off.item() * scaler.std[1].item() == pytest.approx(0.1, rel=0.2)
 
 
 def test_what_was_not_measured_does_not_count() -> None:

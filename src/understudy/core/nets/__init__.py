@@ -67,6 +67,10 @@ def build_net(name: str, sizes: Sizes | TokenSizes, arguments: dict[str, Any]) -
     _check(name, "on_arx", on_arx, "bool")
     if on_arx and not net.adds_to_linear:
         raise ConfigError(f"model.on_arx is not for {name!r}, whose numbers describe the whole signal")
+    if members > 1 and net.is_fitted:
+        raise ConfigError(
+            f"model.members is not for {name!r}, whose numbers are fitted: all would be the same"
+        )
     known = {p.name: p for p in inspect.signature(net).parameters.values() if p.kind is p.KEYWORD_ONLY}
     for key, value in arguments.items():
         if key not in known:

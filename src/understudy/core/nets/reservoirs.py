@@ -6,10 +6,14 @@ Axes as in :mod:`understudy.core.nets.base`, T rows to predict (any number), R r
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.func import jvp
 from torch.nn import functional
 
 from understudy.core.nets.base import Sizes
@@ -20,6 +24,9 @@ _SHARE, _TORRICELLI = 0.03, 0.5  # of a full reservoir let out a row, and the ex
 _FULL = 2.5  # level at which that share is let out, in deviations of the signal
 _STEEPEST = 3.0  # exponent; the V-notch of a weir has 5/2
 _EMPTY = 1e-6  # below it a power has no slope
+# Before a fit, how far measured rows are off; how far levels are from balance, both in deviations of the signal;
+# and rounds of least squares with which levels are found that fit the history (docs/decisions/0024).
+_OFF, _UNREST, _ROUNDS = 0.01, 2.0, 6
 
 
 class Law(NamedTuple):
@@ -38,11 +45,20 @@ class Law(NamedTuple):
         meanwhile. What is above its rim at the end of the row spills. So a control acts in the row where it
         happens, however many reservoirs follow.
         """
-        full, held = (part.clamp(min=_EMPTY) for part in (level + inflow, level + inflow / 2))
-        outflow = torch.minimum(self.share * (_FULL * (held / _FULL) ** self.exponent), full)
+        full = (level + inflow).clamp(min=_EMPTY)
+        outflow = torch.minimum(self.let_out(level + inflow / 2), full)
         level = level + inflow - outflow
         spilled = functional.relu(level - self.rim)
         return level - spilled, outflow, spilled
+
+    def let_out(self, level: Tensor) -> Tensor:
+        """What flows out in a row at this level (B, N)."""
+        return self.share * (_FULL * (level.clamp(min=_EMPTY) / _FULL) ** self.exponent)
+
+    def level_for(self, outflow: Tensor) -> Tensor:
+        """The inverse of :meth:`let_out`, at most the rim."""
+        level = _FULL * (outflow / (self.share * _FULL)) ** (1 / self.exponent)
+        return torch.minimum(level, self.rim)
 
     def passed(self, outflow: Tensor, spilled: Tensor) -> Tensor:
         """What reaches the next reservoir: the outflow and a share of what spilled, in levels of that one."""
@@ -70,12 +86,15 @@ def _logit(share: float) -> float:
 
 
 class Gauge(nn.Module):
-    """What a signal reads where its reservoir is empty, and the level of the rim."""
+    """What a signal reads where its reservoir is empty, the level of the rim, and how far measured rows are off."""
+
+    off: Tensor
 
     def __init__(self, n: int, *, learnt: bool) -> None:
         super().__init__()
         self.zero = nn.Parameter(torch.full((n,), -_FULL), requires_grad=learnt)
         self.rim = nn.Parameter(torch.full((n,), 2 * _FULL))
+        self.register_buffer("off", torch.full((n,), _OFF))
 
     def forward(self, level: Tensor) -> Tensor:
         return level + self.zero
@@ -122,9 +141,10 @@ class Reservoirs(StateNet):
     The cascade of Nash (1957, "The form of the instantaneous unit hydrograph"), with outflows that are powers of
     the level: Torricelli's law for 1/2, a linear reservoir or a resistor and a capacitor for 1. A linear map of the
     controls fills the first reservoir of a signal, and may draw from it; a rim stops the level, and what spills
-    over is lost but for a share. Few numbers, all with a meaning, for records too short for a free network. The
-    first levels are that of the signal plus what the encoder of the past rows adds. It works in single precision
-    whatever the precision of the training: the levels of a long rollout are sums.
+    over is lost but for a share. Few numbers, all with a meaning, for records too short for a free network. They
+    are fitted (:func:`understudy.core.settle.settle`), nothing is left to training. The first levels are those from
+    which the equations themselves run closest to the past rows: the estimate of a moving horizon (Rao, Rawlings
+    and Mayne 2003). It works in single precision whatever that of others: the levels of a long rollout are sums.
 
     Args:
         n_stores: reservoirs of a signal.
@@ -133,18 +153,16 @@ class Reservoirs(StateNet):
     """
 
     adds_to_linear: ClassVar[bool] = False
+    is_fitted: ClassVar[bool] = True
 
-    def __init__(self, sizes: Sizes, *, n_stores: int, from_zero: bool, encoder_dim: int) -> None:
+    def __init__(self, sizes: Sizes, *, n_stores: int, from_zero: bool) -> None:
         n = sizes.n_predicted
-        super().__init__(sizes, n_state=n_stores * n, encoder_dim=encoder_dim)
+        super().__init__(sizes)
         self.stay.share.requires_grad_(False)  # a signal begins where its last reservoir does
         self.inflow = Inflow(sizes.n_controls, n, constant=not from_zero)
         self.stores = nn.ModuleList(Reservoir(n, last=k == n_stores - 1) for k in range(n_stores))
         self.gauge = Gauge(n, learnt=not from_zero)
         self.from_zero = from_zero
-        with torch.no_grad():  # close to balance to begin with
-            self.encoder.linear.weight.mul_(0.1)
-            self.encoder.linear.bias.zero_()
 
     def expect(self, share: Tensor) -> None:
         """Nothing: levels keep what was last measured, no share of it is added."""
@@ -177,21 +195,44 @@ class Reservoirs(StateNet):
             for store in cast("list[Reservoir]", list(self.stores)):
                 store.exponent.fill_(_logit(exponent / _STEEPEST))
 
-    def leave_to_the_encoder(self) -> None:
-        """Training changes nothing but the first levels from here on."""
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(name.startswith("encoder."))
-
     def begin(self, past: Tensor) -> Tensor:
-        control, last = past[:, -1].tensor_split([self.sizes.n_controls], dim=1)
-        levels = self.gauge.level(last).repeat(1, len(self.stores)) + self.encoder(past.flatten(1))
-        return torch.cat([last, control, levels], dim=1)
+        with torch.no_grad(), torch.autocast(past.device.type, enabled=False):
+            control, measured = past.float().tensor_split([self.sizes.n_controls], dim=2)
+            errors = partial(self._errors, control=control, measured=measured)
+            balance = self._balance(measured[:, 0])
+            start = _least_squares(errors, balance, self.gauge.rim.unsqueeze(1))
+            x = self._after(start, control)[1]
+        return torch.cat([measured[:, -1], x], dim=1)
+
+    def _balance(self, measured: Tensor) -> Tensor:
+        """Levels (B, N, R) at which the signals (B, N) would stand still."""
+        laws = self._laws()
+        levels = [torch.minimum(self.gauge.level(measured).clamp(min=_EMPTY), self.gauge.rim)]
+        for above, law in pairwise(reversed(laws)):
+            levels.append(law.level_for(above.let_out(levels[-1]) / law.ratio))
+        return torch.stack(levels[::-1], dim=2)
+
+    def _after(self, levels: Tensor, control: Tensor) -> tuple[Tensor, Tensor]:
+        """Signals (B, L, N) with these levels (B, N, R) at the first row, and the state after the last."""
+        x = torch.cat([control[:, 0], levels.transpose(1, 2).flatten(1)], dim=1)
+        first = self.gauge(levels[..., -1]).unsqueeze(1)
+        if control.shape[1] == 1:
+            return first, x
+        y, x = self.run(x, control[:, 1:])
+        return torch.cat([first, y], dim=1), x
+
+    def _errors(self, levels: Tensor, *, control: Tensor, measured: Tensor) -> Tensor:
+        """What is to be small: how far the history and the balance are missed, (B, N, L + R) in what is usual."""
+        missed = (self._after(levels, control)[0] - measured) / self.gauge.off
+        return torch.cat([missed.transpose(1, 2), (levels - self._balance(measured[:, 0])) / _UNREST], dim=2)
+
+    def _laws(self) -> list[Law]:
+        return [store.law(self.gauge.rim) for store in cast("list[Reservoir]", list(self.stores))]
 
     def run(self, x: Tensor, control: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(x.device.type, enabled=False):
             before, x = x.float().tensor_split([self.sizes.n_controls], dim=1)
-            rim = self.gauge.rim
-            laws = [store.law(rim) for store in cast("list[Reservoir]", list(self.stores))]
+            laws = self._laws()
             levels, rows = list(x.chunk(len(laws), dim=1)), []
             for flow in self.inflow(before, control.float()).unbind(1):
                 for k, law in enumerate(laws):
@@ -200,3 +241,25 @@ class Reservoirs(StateNet):
                 rows.append(levels[-1])
             y = self.gauge(torch.stack(rows, dim=1))
             return y, torch.cat([control[:, -1].float(), *levels], dim=1)
+
+
+def _least_squares(errors: Callable[[Tensor], Tensor], x: Tensor, top: Tensor) -> Tensor:
+    """Numbers (…, R) between 0 and ``top`` with small squares of their ``errors`` (…, E), which regard no others.
+
+    By Gauss and Newton, a step that makes it worse halved in the next round. The errors must say something of every
+    number.
+    """
+    units = torch.eye(x.shape[-1], device=x.device)
+    step = torch.ones_like(x[..., :1])
+    error = errors(x)
+    for _ in range(_ROUNDS):
+        slopes = torch.stack([jvp(errors, (x,), (unit.expand_as(x),))[1] for unit in units], dim=-1)
+        across = slopes.transpose(-1, -2)
+        # The _ex variant does not raise: a history that is no number gives levels that are none.
+        away = torch.linalg.solve_ex(across @ slopes, across @ error.unsqueeze(-1))[0].squeeze(-1)
+        moved = torch.minimum((x - step * away).clamp(min=0), top)
+        found = errors(moved)
+        better = (found.square().sum(-1) < error.square().sum(-1)).unsqueeze(-1)
+        x, error = torch.where(better, moved, x), torch.where(better, found, error)
+        step = torch.where(better, 1.0, step / 2)
+    return x

@@ -1,4 +1,4 @@
-"""Networks with a state: an encoder of the past rows starts them, then they run on the controls alone.
+"""Networks with a state: the past rows start them, then they run on the controls alone.
 
 Nothing that they predict is fed back, so that errors do not build up; a row costs the same however long the rollout
 is. Axes as in :mod:`understudy.core.nets.base`, T rows to predict (any number), S numbers of state.
@@ -51,21 +51,18 @@ class Stay(nn.Module):
 class StateNet(WindowNet):
     """A state-space network: ``x[k], y[k] = f(x[k-1], u[k])``.
 
-    The first state is a function of the past rows, learnt with the rest (Beintema et al. 2021, "Nonlinear
-    state-space identification using deep encoder networks", eq. 7). Each prediction is the output of the network
-    plus a learnt share of what the signal was last measured to be: slow signals stay where they were.
-
-    Args:
-        n_state: numbers of state.
-        encoder_dim: width of the encoder's hidden layer.
+    Each prediction is the output of the network plus a learnt share of what the signal was last measured to be:
+    slow signals stay where they were. A state begins with what was last measured (B, N).
     """
 
     has_state: ClassVar[bool] = True
     adds_to_linear: ClassVar[bool] = True  # whether it may correct a linear model
+    is_fitted: ClassVar[bool] = (
+        False  # whether its numbers are found before training, which is left with nothing
+    )
 
-    def __init__(self, sizes: Sizes, *, n_state: int, encoder_dim: int) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
-        self.encoder = Bent(sizes.in_len * sizes.n_signals, encoder_dim, n_state)
         self.stay = Stay(sizes.n_predicted)
 
     @abstractmethod
@@ -89,9 +86,6 @@ class StateNet(WindowNet):
             head.linear.weight.mul_(_WEAK)
             head.linear.bias.mul_(_WEAK)
 
-    def begin(self, past: Tensor) -> Tensor:
-        return torch.cat([past[:, -1, self.sizes.n_controls :], self.encoder(past.flatten(1))], dim=1)
-
     def advance(self, state: Tensor, control: Tensor, embedded: Tensor) -> tuple[Tensor, Tensor]:
         last, x = state[:, : self.sizes.n_predicted], state[:, self.sizes.n_predicted :]
         y, x = self.run(x, embedded)
@@ -106,7 +100,25 @@ class StateNet(WindowNet):
         return self.advance(state, control, self.embed_control(control))[1]
 
 
-class GRU(StateNet):
+class EncodedNet(StateNet):
+    """The first state is a function of the past rows, learnt with the rest.
+
+    Beintema et al. 2021, "Nonlinear state-space identification using deep encoder networks", eq. 7.
+
+    Args:
+        n_state: numbers of state.
+        encoder_dim: width of the encoder's hidden layer.
+    """
+
+    def __init__(self, sizes: Sizes, *, n_state: int, encoder_dim: int) -> None:
+        super().__init__(sizes)
+        self.encoder = Bent(sizes.in_len * sizes.n_signals, encoder_dim, n_state)
+
+    def begin(self, past: Tensor) -> Tensor:
+        return torch.cat([past[:, -1, self.sizes.n_controls :], self.encoder(past.flatten(1))], dim=1)
+
+
+class GRU(EncodedNet):
     """``gru``: gated recurrent units over the controls."""
 
     def __init__(self, sizes: Sizes, *, dim: int, depth: int, dropout: float, encoder_dim: int) -> None:
@@ -123,7 +135,7 @@ class GRU(StateNet):
         return y, end.transpose(0, 1).flatten(1)
 
 
-class Subnet(StateNet):
+class Subnet(EncodedNet):
     """``subnet``: state transition and output are small networks beside linear maps (Beintema et al. 2021).
 
     ``x[k] = A x[k-1] + B u[k] + f(x[k-1], u[k])`` and ``y[k] = C x[k] + D u[k] + h(x[k], u[k])``.
@@ -146,7 +158,7 @@ class Subnet(StateNet):
         return self.output(torch.cat([torch.stack(states, dim=1), control], dim=-1)), x
 
 
-class SSM(StateNet):
+class SSM(EncodedNet):
     """``ssm``: a stack of linear recurrent units, each followed by a gated map of its output, beside a short cut.
 
     In training all rows are computed at once. There is no normalisation: how large a signal is matters in a
