@@ -13,7 +13,7 @@ HEAD = """\
 Written by `python docs/write_settings.py` from the sources. Any key can be given to `understudy train` as
 `key=value`; `understudy config show` prints the values that a command line composes to.
 """
-FIELD = re.compile(r"^    (\w+): ([^=\n]+?) = (.+?)(?:  # (.*))?$", re.M)
+FIELD = re.compile(r"^    (\w+): ([^=\n]+?) = (?:\(\n +)?(.+?)(?:  # (.*))?$", re.M)
 
 
 def typed_groups() -> list[str]:

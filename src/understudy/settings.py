@@ -40,9 +40,7 @@ class Settings:
     grad_clip: float | None = 1.0  # largest norm of the gradient
     patience: int | None = 50  # epochs without a better validation rollout until training stops
     max_minutes: float | None = None  # ends training in time and keeps the best
-    refit: bool = (
-        False  # judged by the validation cases, learn again, from these too: as many epochs as were best
-    )
+    refit: bool = False  # once judged by the validation cases, learn again from these too, to the best epoch
     nfolds: int = 4  # parts of a cross-validation (RNA)
     fold: int = 0  # which of them is held out
     layer_decay: float = (
