@@ -177,11 +177,17 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out bad files, listed, instead of stopping"
     )
-    _with_trees(parser)
+    _in_the_mean(parser)
     parser.set_defaults(run=_command("evaluate"))
 
 
-def _with_trees(parser: argparse._ActionsContainer) -> None:
+def _in_the_mean(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--pairing",
+        choices=["auto", "all", "none"],
+        help="RNA: base-pairing probabilities where possible (auto), none, or the mean of predictions under all "
+        "energy parameters that ViennaRNA brings (all)",
+    )
     parser.add_argument(
         "--with-trees",
         action="store_true",
@@ -227,13 +233,8 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEST.csv",
         help="in place of SOURCE: write the submission for this test file to --out",
     )
-    rna.add_argument(
-        "--pairing",
-        choices=["auto", "none"],
-        help="base-pairing probabilities: where possible (auto), or none",
-    )
     rna.add_argument("--tta", action="store_true", help="predict from both ends and take the mean")
-    _with_trees(rna)
+    _in_the_mean(rna)
     rna.add_argument(
         "--memory", type=float, metavar="GIB", help="of one batch (default: 4); longer sequences go in parts"
     )

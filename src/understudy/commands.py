@@ -112,9 +112,10 @@ def evaluate(options: argparse.Namespace) -> None:
     if len(options.paths) < 2:
         raise ConfigError("evaluate takes a RUN, or several, and the CASES after them")
     field = domain(domain_of(Path(options.paths[0])))
-    if options.with_trees and "with_trees" not in field.predict_options:
-        raise ConfigError(f"--with-trees means nothing for a run of {field.name.upper()}")
-    names = ("out", "byproducts", "skip_bad", "with_trees")
+    for name in ("with_trees", "pairing"):
+        if getattr(options, name) and name not in field.predict_options:
+            raise ConfigError(f"--{name.replace('_', '-')} means nothing for a run of {field.name.upper()}")
+    names = ("out", "byproducts", "skip_bad", "with_trees", "pairing")
     chosen = {name: getattr(options, name) for name in names}
     field.evaluate(options.paths, chosen, Terminal())
 

@@ -16,9 +16,10 @@ from helpers import Run
 from reactivity import Local, random_sequence
 from understudy.core import domain as domains
 from understudy.rna.domain import RNA
-from understudy.rna.pairing import available
+from understudy.rna.pairing import available, pairing_of
 from understudy.rna.predict import command
 from understudy.rna.surrogate import ReactivitySurrogate
+from understudy.rna.vienna import ENERGIES
 
 needs_viennarna = pytest.mark.skipif(available() is not None, reason="ViennaRNA is not installed")
 NETWORKS = {"one": Local(seed=1, scale=0.5), "two": Local(seed=2, scale=0.5)}
@@ -106,6 +107,20 @@ def test_everything_at_once(run: Run) -> None:
     assert len(pd.read_parquet("x.parquet")) == 9
     assert len(list(Path("shape").iterdir())) == 9
     assert Path("x.dbn").read_text().count(">") == 9
+
+
+@needs_viennarna
+def test_the_mean_under_all_energies_of_viennarna(run: Run) -> None:
+    done = run("predict", "one", "x.fasta", "--out", "x.tsv", "--pairing", "all")
+    assert done.status == 0, done.err
+    some = [random_sequence(30 + k, k) for k in range(9)]
+    each = [
+        np.concatenate(Local(seed=1, scale=0.5)(some, pairing_of(some, energies=name)))[:, :2]
+        for name in ENERGIES
+    ]
+    np.testing.assert_allclose(values("x.tsv")[:, :2], np.clip(np.mean(each, axis=0), 0, 1), atol=1e-4)
+    assert run("predict", "one", "x.fasta", "--out", "y.tsv").status == 0
+    assert np.abs(values("x.tsv") - values("y.tsv")).max() > 1e-3
 
 
 def test_without_viennarna_it_says_so_and_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,8 +38,8 @@ from understudy.rna.features import pairing_of_rows, rows_of
 from understudy.rna.groups import folds, longest_held_out
 from understudy.rna.intervals import ProfileIntervals, fit_profile_intervals
 from understudy.rna.molecules import read_molecules
-from understudy.rna.pairing import Pairs, available, pairing_of
-from understudy.rna.predict.ensemble import Ensemble, Predictor
+from understudy.rna.pairing import Pairs, available, pairing_of, pairings_of
+from understudy.rna.predict.ensemble import Ensemble, Predictor, over_pairings
 from understudy.rna.predictor import FLIPS, NetworkPredictor, four, trees_of
 from understudy.rna.report import write_profile_report
 from understudy.rna.report.verdict import broken_promise
@@ -334,7 +334,7 @@ def evaluate_runs(paths: Sequence[str], options: Mapping[str, Any], progress: Pr
         paths: runs, of which the mean is evaluated, and a Parquet file of ingest; the baselines beside them are
             those of the first run.
         options: ``out``, the folder of the report; ``with_trees``, whether the boosted trees of every run belong to
-            the mean.
+            the mean; ``pairing``: ``auto``, ``all`` or ``none``, as for predictions.
 
     Raises:
         ConfigError: boosted trees are wanted, and a run has kept none.
@@ -351,14 +351,16 @@ def evaluate_runs(paths: Sequence[str], options: Mapping[str, Any], progress: Pr
     with progress.bar("reading the molecules"):
         molecules = read_molecules(Path(source))
     sequences = [molecules.sequence(i) for i in range(len(molecules))]
-    pairs = None
-    if predictor.uses_pairs and available() is None:
+    several: list[Pairs | None] = [None]
+    wanted = options.get("pairing") or "auto"
+    if predictor.uses_pairs and wanted != "none" and available() is None:
         with progress.bar("base-pairing probabilities") as on_progress:
-            pairs = pairing_of(sequences, on_progress=on_progress)
-    index = np.arange(len(molecules))
+            several = [*pairings_of(sequences, wanted, on_progress=on_progress)]
+    index, pairs = np.arange(len(molecules)), several[0]
     pairing = _pairing(Probed(molecules, pairs), index)
     with progress.bar("predicting the molecules"):
-        evaluation = _timed(name, molecules, index, pairing, lambda: predictor(sequences, pairs))
+        predict = partial(over_pairings, predictor, sequences, several)
+        evaluation = _timed(name, molecules, index, pairing, predict)
     evaluation = replace(evaluation, intervals=predictor.intervals)
     try:
         usable = read_baselines(Path(runs[0]), with_pairing=pairs is not None)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, overload
+from functools import partial
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from understudy.errors import DataError
-from understudy.rna.pairing import Pairs, available, pairing_of
-from understudy.rna.predict.ensemble import Ensemble, Predictor
+from understudy.rna.pairing import Pairs, available, pairings_of
+from understudy.rna.predict.ensemble import Ensemble, Predictor, over_pairings
 from understudy.rna.predict.pipeline import Block, predict_blocks
 from understudy.rna.predict.write import PREDICTED
 from understudy.rna.sequences import decode, encode_many
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float32]
+Pairing = bool | Literal["all"]
 
 
 class ReactivitySurrogate:
@@ -44,17 +46,17 @@ class ReactivitySurrogate:
         return f"ReactivitySurrogate({self.name}: a sequence of {ALPHABET} → {', '.join(PREDICTED)})"
 
     @overload
-    def predict(self, sequences: str, pairs: Pairs | None = None, *, pairing: bool = True) -> Floats: ...
+    def predict(self, sequences: str, pairs: Pairs | None = None, *, pairing: Pairing = True) -> Floats: ...
     @overload
     def predict(
-        self, sequences: list[str] | tuple[str, ...], pairs: Pairs | None = None, *, pairing: bool = True
+        self, sequences: list[str] | tuple[str, ...], pairs: Pairs | None = None, *, pairing: Pairing = True
     ) -> list[Floats]: ...
     def predict(
         self,
         sequences: str | list[str] | tuple[str, ...],
         pairs: Pairs | None = None,
         *,
-        pairing: bool = True,
+        pairing: Pairing = True,
     ) -> Floats | list[Floats]:
         """Predict the reactivities of one sequence or several, of any lengths.
 
@@ -62,7 +64,8 @@ class ReactivitySurrogate:
             sequences: letters A C G U (or T), capital or small.
             pairs: their base-pairing probabilities, in their order; None: they are computed where ViennaRNA is
                 installed, and kept for the next time.
-            pairing: False: predict without base-pairing probabilities.
+            pairing: False: predict without base-pairing probabilities; ``"all"``: the mean of predictions under all
+                energy parameters that ViennaRNA brings.
 
         Returns:
             float32 ``(L, 4)``, or a list of them: reactivity to 2A3 and to DMS, in [0, 1] where 1 is about the 90th
@@ -80,19 +83,20 @@ class ReactivitySurrogate:
         clean = [letters[a:b] for a, b in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
         if pairs is not None and len(pairs) != len(clean):
             raise DataError(f"pairs of {len(pairs)} sequences for {len(clean)} sequences")
+        given: list[Pairs | None] = [pairs if pairing else None]
         if pairs is None and pairing and self._can_pair():
-            pairs = pairing_of(clean)
-        ys = self._ensemble(clean, pairs if pairing else None)
+            given = [*pairings_of(clean, _wanted(pairing))]
+        ys = over_pairings(self._ensemble, clean, given)
         for y in ys:
             np.clip(y[:, :2], 0, 1, out=y[:, :2])
         return ys[0] if isinstance(sequences, str) else ys
 
-    def table(self, sequences: dict[str, str], *, pairing: bool = True) -> pd.DataFrame:
+    def table(self, sequences: dict[str, str], *, pairing: Pairing = True) -> pd.DataFrame:
         """The same as a DataFrame with a row a nucleotide.
 
         Args:
             sequences: by id.
-            pairing: False: predict without base-pairing probabilities.
+            pairing: as for :meth:`predict`.
 
         Returns:
             Columns ``sequence_id, position`` (from 1) ``, nucleotide, 2A3, DMS, error_2A3, error_DMS``.
@@ -104,12 +108,16 @@ class ReactivitySurrogate:
 
         if not sequences:
             raise DataError("there are no sequences to predict")
-        pair = pairing_of if pairing and self._can_pair() else None
+        pair = partial(pairings_of, wanted=_wanted(pairing)) if pairing and self._can_pair() else None
         frames = [_frame(block) for block in predict_blocks(sequences.items(), self._ensemble, pair)]
         return pd.concat(frames, ignore_index=True)
 
     def _can_pair(self) -> bool:
         return self._ensemble.uses_pairs and available() is None
+
+
+def _wanted(pairing: Pairing) -> str:
+    return "all" if pairing == "all" else "auto"
 
 
 def _frame(block: Block) -> pd.DataFrame:

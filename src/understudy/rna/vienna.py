@@ -6,7 +6,8 @@ A worker process imports this module and no other of the package: it starts in a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import accumulate
 from typing import Any
@@ -21,7 +22,15 @@ CUTOFF = 1e-4
 # Earlier versions give wrong probabilities for some calls.
 _OLDEST = (2, 7, 1)
 _INSTALL = "pip install 'understudy[rna]'"
-_SETTINGS = "turner2004-37C-d2-p1e-4"
+_SETTINGS = "37C-d2-p1e-4"
+# The energy parameters that ViennaRNA brings, by how it calls them; the first are its own choice.
+STANDARD = "turner2004"
+ENERGIES = {
+    STANDARD: "RNA_Turner2004",
+    "turner1999": "RNA_Turner1999",
+    "andronescu2007": "RNA_Andronescu2007",
+    "langdon2018": "RNA_Langdon2018",
+}
 # From this length on, the partition function is scaled by the energy of the best structure, as it may leave the
 # range of floating point otherwise; below, that fold would cost half as much again for nothing.
 _SCALED_FROM = 500
@@ -56,9 +65,30 @@ def vienna() -> Any:
     return import_module("RNA")
 
 
-def engine_name() -> str:
+def engine_name(energies: str = STANDARD) -> str:
     """Engine, version and settings in one word: results of another word are other results."""
-    return f"viennarna-{vienna().__version__}-{_SETTINGS}"
+    return f"viennarna-{vienna().__version__}-{energies}-{_SETTINGS}"
+
+
+@contextmanager
+def _energies(rna: Any, name: str) -> Iterator[None]:
+    """ViennaRNA keeps its energy parameters for the whole process: they are the standard ones again afterwards."""
+    if name == STANDARD:
+        yield
+        return
+    _load(rna, name)
+    try:
+        yield
+    finally:
+        _load(rna, STANDARD)
+
+
+def _load(rna: Any, name: str) -> None:
+    getattr(rna, f"params_load_{ENERGIES[name]}")()
+    # The next fold would take the parameters of the last one where its settings are the same.
+    fold = rna.fold_compound("A", model(rna))
+    fold.params_reset()
+    fold.exp_params_reset()
 
 
 def model(rna: Any) -> Any:
@@ -66,14 +96,15 @@ def model(rna: Any) -> Any:
     return rna.md(temperature=37.0, dangles=2)
 
 
-def probabilities(sequences: Sequence[str]) -> Found:
-    """Pairing probabilities above ``CUTOFF`` of sequences in capital ACGU."""
+def probabilities(sequences: Sequence[str], energies: str = STANDARD) -> Found:
+    """Pairing probabilities above ``CUTOFF`` of sequences in capital ACGU, under one of :data:`ENERGIES`."""
     rna = vienna()
     counts, triples = [], []
-    for sequence in sequences:
-        pairs = _one(rna, sequence)
-        counts.append(len(pairs))
-        triples.extend(pairs)
+    with _energies(rna, energies):
+        for sequence in sequences:
+            pairs = _one(rna, sequence)
+            counts.append(len(pairs))
+            triples.extend(pairs)
     i, j, p = np.array(triples, np.float64).reshape(-1, 3).T
     offsets = np.array([0, *accumulate(counts)], np.int64)
     return (

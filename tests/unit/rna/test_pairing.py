@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from understudy.errors import ConfigError, DataError
 from understudy.rna import pool, vienna
-from understudy.rna.pairing import Pairs, available, pairing_of
+from understudy.rna.pairing import Pairs, available, pairing_of, pairings_of
 from understudy.rna.pairing.pairs import offsets_of
 from understudy.rna.pairing.store import gather, keys_of, read_index, write_part
 
@@ -53,9 +53,9 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The sequences that were computed, in this process."""
     computed: list[str] = []
 
-    def counting(some: list[str]) -> vienna.Found:
+    def counting(some: list[str], energies: str) -> vienna.Found:
         computed.extend(some)
-        return vienna.probabilities(some)
+        return vienna.probabilities(some, energies)
 
     monkeypatch.setattr("understudy.rna.pairing.compute.probabilities", counting)
     return computed
@@ -85,6 +85,51 @@ def test_what_viennarna_says_itself(tmp_path: Path) -> None:
         expected[expected < vienna.CUTOFF] = 0
         upper = np.triu(pairs.matrix(m, len(sequence)))
         np.testing.assert_allclose(upper, expected, atol=2e-6 if len(sequence) < 500 else 1e-3)
+
+
+@needs_vienna
+@pytest.mark.parametrize("energies", list(vienna.ENERGIES))
+def test_energies_are_those_that_viennarna_gives_by_that_name(tmp_path: Path, energies: str) -> None:
+    """Against ViennaRNA in a process of its own: the parameters belong to a process as a whole."""
+    some = sequences(3)
+    code = (
+        f"import RNA, sys; RNA.params_load_{vienna.ENERGIES[energies]}()\n"
+        "for s in sys.argv[1:]:\n"
+        "    fold = RNA.fold_compound(s); fold.pf()\n"
+        "    print(*(f'{e.i - 1} {e.j - 1} {e.p:.6f}' for e in fold.plist_from_probs(1e-4)), sep=',')"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, *some], check=True, capture_output=True, text=True
+    ).stdout
+    pairs = pairing_of(some, folder=tmp_path, energies=energies)
+    for m, line in enumerate(said.splitlines()):
+        rows = [entry.split() for entry in line.split(",")]
+        expected = {(int(i), int(j)): float(p) for i, j, p in rows}
+        found = {(int(i), int(j)): float(p) for i, j, p in zip(*pairs.of(m), strict=True)}
+        assert set(expected) == set(found)
+        assert all(found[pair] == pytest.approx(p, abs=2e-6) for pair, p in expected.items())
+
+
+@needs_vienna
+def test_other_energies_leave_the_standard_ones_as_they_were(tmp_path: Path) -> None:
+    some = sequences(4)
+    before = pairing_of(some, folder=tmp_path / "before", jobs=1)
+    several = pairings_of(some, "all", folder=tmp_path / "all")
+    assert [len(pairs) for pairs in several] == [4] * len(vienna.ENERGIES)
+    assert same(before, several[0])
+    assert not any(same(before, pairs) for pairs in several[1:])
+    assert same(before, pairing_of(some, folder=tmp_path / "after", jobs=1))
+    assert len(list((tmp_path / "all").iterdir())) == len(vienna.ENERGIES)
+    (alone,) = pairings_of(some, "auto", folder=tmp_path / "all")
+    assert same(before, alone)
+
+
+@needs_vienna
+def test_progress_counts_the_pairs_under_all_energies(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    pairings_of(sequences(5), "all", folder=tmp_path, on_progress=lambda *step: seen.append(step))
+    assert seen == sorted(seen)
+    assert seen[-1] == (20, 20)
 
 
 @needs_vienna
@@ -347,7 +392,7 @@ def test_what_is_computed_before_an_error_is_kept(
     assert len(count) == 5
 
 
-def be_killed(some: list[str]) -> vienna.Found:
+def be_killed(some: list[str], energies: str) -> vienna.Found:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
@@ -380,7 +425,7 @@ def test_bad_sequences_are_named(tmp_path: Path, some: list[str], words: str) ->
 
 def test_no_sequence_at_all(tmp_path: Path) -> None:
     if available() is not None:
-        (tmp_path / "viennarna-2.7.2-x").mkdir()
+        (tmp_path / "viennarna-2.7.2-turner2004-x").mkdir()
     assert len(pairing_of([], folder=tmp_path)) == 0
 
 
@@ -406,8 +451,9 @@ def test_without_viennarna_what_another_machine_has_left_serves(tmp_path: Path) 
         np.array([0.5], np.float32),
     )
     lengths = np.array([len(HAIRPIN)], np.uint16)
-    write_part(tmp_path / "viennarna-2.7.10-x", keys_of([HAIRPIN]), lengths, found)
-    (tmp_path / "viennarna-2.7.9-x").mkdir()
+    write_part(tmp_path / "viennarna-2.7.10-turner2004-x", keys_of([HAIRPIN]), lengths, found)
+    (tmp_path / "viennarna-2.7.9-turner2004-x").mkdir()
+    (tmp_path / "viennarna-2.7.11-turner1999-x").mkdir()  # other energies, other pairs
     assert pairing_of([HAIRPIN], folder=tmp_path).matrix(0, len(HAIRPIN))[9, 2] == 0.5
     with pytest.raises(ConfigError, match="pip install"):
         pairing_of([HAIRPIN, "ACGU"], folder=tmp_path)

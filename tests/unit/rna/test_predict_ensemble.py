@@ -14,7 +14,7 @@ from understudy.errors import DataError, ModelError
 from understudy.rna.pairing import Pairs
 from understudy.rna.predict import ensemble as module
 from understudy.rna.predict.cut import Part, cut_pairs, flip_pairs
-from understudy.rna.predict.ensemble import AREA, Ensemble, overlapping
+from understudy.rna.predict.ensemble import AREA, Ensemble, over_pairings, overlapping
 from understudy.rna.predict.pipeline import predict_blocks
 
 LENGTHS = st.lists(st.integers(1, 120), min_size=1, max_size=20)
@@ -232,12 +232,21 @@ def test_reactivities_are_clipped_and_errors_are_not() -> None:
     assert block.values[:, 2:].max() > 1
 
 
+def test_under_several_pairs_the_mean_is_predicted() -> None:
+    sequences = [random_sequence(30 + k, k) for k in range(3)]
+    pairs, others = neighbours([len(s) for s in sequences]), None
+    each = [alone(Local(), sequences, given) for given in (pairs, others)]
+    assert any(not np.allclose(a, b) for a, b in zip(*each, strict=True))
+    mean = over_pairings(Ensemble([Local()]), sequences, [pairs, others])
+    same(mean, [(a + b) / 2 for a, b in zip(*each, strict=True)])
+
+
 def test_pairs_are_asked_for_block_by_block() -> None:
     asked: list[list[str]] = []
 
-    def pairing(sequences: Sequence[str]) -> Pairs:
+    def pairing(sequences: Sequence[str]) -> list[Pairs]:
         asked.append(list(sequences))
-        return neighbours([len(s) for s in sequences])
+        return [neighbours([len(s) for s in sequences])]
 
     sequences = [random_sequence(30 + k, k) for k in range(10)]
     records = [(str(k), s) for k, s in enumerate(sequences)]

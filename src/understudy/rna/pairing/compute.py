@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from understudy.rna.pairing.pairs import Ints, Pairs, offsets_of
 from understudy.rna.pairing.store import Index, gather, keys_of, read_index, write_part
 from understudy.rna.pool import chunks, spread, worth_workers
 from understudy.rna.sequences import decode, encode_many
-from understudy.rna.vienna import Found, available, engine_name, probabilities
+from understudy.rna.vienna import ENERGIES, STANDARD, Found, available, engine_name, probabilities
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ def pairing_of(
     *,
     folder: Path | None = None,
     jobs: int | None = None,
+    energies: str = STANDARD,
     on_progress: OnProgress | None = None,
 ) -> Pairs:
     """Base-pairing probabilities of ``sequences``, in their order.
@@ -79,6 +81,7 @@ def pairing_of(
         sequences: letters A C G U; T reads as U; the same one may stand there often, and is computed once.
         folder: of the cache (default: ``pairing`` in the user's cache).
         jobs: worker processes (default: one a core).
+        energies: one of :data:`understudy.rna.vienna.ENERGIES`.
         on_progress: called with the number of sequences computed and of those to compute.
 
     Raises:
@@ -86,10 +89,35 @@ def pairing_of(
         ConfigError: ViennaRNA is needed and absent.
     """
     for _ in range(_ATTEMPTS):  # a part may be damaged between being listed and being read
-        pairs = complete(sequences, folder=folder, jobs=jobs, on_progress=on_progress).read()
+        done = complete(sequences, folder=folder, jobs=jobs, energies=energies, on_progress=on_progress)
+        pairs = done.read()
         if pairs is not None:
             return pairs
     raise DataError(f"{folder or default_folder()}: the cache is damaged again and again: check the disk")
+
+
+def pairings_of(
+    sequences: Sequence[str],
+    wanted: str,
+    *,
+    folder: Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[Pairs]:
+    """The pairs of ``sequences`` under the standard energies; where ``wanted`` is ``all``, under each after them.
+
+    Raises:
+        DataError, ConfigError: see :func:`pairing_of`.
+    """
+    names = list(ENERGIES) if wanted == "all" else [STANDARD]
+
+    def told(k: int, done: int, total: int) -> None:
+        if on_progress is not None:
+            on_progress(k * total + done, len(names) * total)
+
+    return [
+        pairing_of(sequences, folder=folder, energies=name, on_progress=partial(told, k))
+        for k, name in enumerate(names)
+    ]
 
 
 def complete(
@@ -98,6 +126,7 @@ def complete(
     folder: Path | None = None,
     jobs: int | None = None,
     names: Sequence[str] | None = None,
+    energies: str = STANDARD,
     on_progress: OnProgress | None = None,
     on_note: OnNote = log.warning,
 ) -> Complete:
@@ -109,14 +138,14 @@ def complete(
     """
     began = time.perf_counter()
     letters = _checked(sequences, names)
-    parts = _parts_folder(folder or default_folder())
+    parts = _parts_folder(folder or default_folder(), energies)
     keys, first, inverse = np.unique(keys_of(letters), return_index=True, return_inverse=True)
     lengths = np.array([len(letters[n]) for n in first], np.int64)
     index = read_index(parts, on_note)
     places = index.find(keys, lengths)
     missing = np.sort(first[places < 0])  # in the order given, so that similar lengths stay together
     if len(missing):
-        _fill(parts, [letters[n] for n in missing], jobs, on_progress)
+        _fill(parts, [letters[n] for n in missing], jobs, energies, on_progress)
         index = read_index(parts, on_note)
         places = index.find(keys, lengths)
     if (places < 0).any():
@@ -138,17 +167,21 @@ def _checked(sequences: Sequence[str], names: Sequence[str] | None) -> list[str]
     return [letters[a:b] for a, b in pairwise(offsets.tolist())]
 
 
-def _parts_folder(folder: Path) -> Path:
+def _parts_folder(folder: Path, energies: str) -> Path:
     problem = available()
     if problem is None:
-        return folder / engine_name()
-    left = sorted(folder.glob("viennarna-*"), key=lambda f: [int(n) for n in re.findall(r"\d+", f.name)])
+        return folder / engine_name(energies)
+    left = sorted(
+        folder.glob(f"viennarna-*-{energies}-*"), key=lambda f: [int(n) for n in re.findall(r"\d+", f.name)]
+    )
     if not left:
         raise ConfigError(problem)
     return left[-1]
 
 
-def _fill(folder: Path, letters: list[str], jobs: int | None, on_progress: OnProgress | None) -> None:
+def _fill(
+    folder: Path, letters: list[str], jobs: int | None, energies: str, on_progress: OnProgress | None
+) -> None:
     """Compute ``letters`` and add them to ``folder`` part by part, whatever ends the work."""
     problem = available()
     if problem:
@@ -158,7 +191,8 @@ def _fill(folder: Path, letters: list[str], jobs: int | None, on_progress: OnPro
     try:
         lengths = [len(s) for s in letters]
         tasks = (letters[some] for some in chunks(lengths))
-        with closing(spread(probabilities, tasks, worth_workers(lengths, jobs))) as results:
+        work = partial(probabilities, energies=energies)
+        with closing(spread(work, tasks, worth_workers(lengths, jobs))) as results:
             for _, chunk, found in results:
                 waiting.append((chunk, found))
                 if time.perf_counter() - written > _PART_S:

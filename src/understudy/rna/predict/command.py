@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from understudy.core.surrogate import load
 from understudy.errors import ConfigError, ModelError
 from understudy.progress import Progress
 from understudy.rna.intervals import bounds
-from understudy.rna.pairing import available, pairing_of
+from understudy.rna.pairing import available, pairings_of
 from understudy.rna.predict import write
 from understudy.rna.predict.ensemble import GIB, MEMORY, Ensemble, Predictor
 from understudy.rna.predict.kaggle import TestSequences, WriteBlock, submission
@@ -113,7 +114,9 @@ def run_order(order: Order, predictors: Sequence[Predictor], progress: Progress)
             writers.append(files.enter_context(write.shape_files(Path(order.shape))))
         if order.structure is not None:
             writers.append(files.enter_context(write.structures(Path(order.structure))))
-        pairing = pairing_of if _with_pairs(order, ensemble, progress) else None
+        pairing = (
+            partial(pairings_of, wanted=order.pairing) if _with_pairs(order, ensemble, progress) else None
+        )
         molecules = nucleotides = 0
         expected = count_records(str(order.kaggle or order.source))
         for block in predict_blocks(records, ensemble, pairing, size=BLOCK):

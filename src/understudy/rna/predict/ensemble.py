@@ -192,6 +192,14 @@ class Ensemble:
         return shortest
 
 
+def over_pairings(
+    predictor: Predictor, sequences: Sequence[str], several: Sequence[Pairs | None]
+) -> list[Floats]:
+    """The mean of what is predicted under each of several pairing probabilities of the same sequences."""
+    runs = [predictor(sequences, pairs) for pairs in several]
+    return runs[0] if len(runs) == 1 else [_average(ys) for ys in zip(*runs, strict=True)]
+
+
 def overlapping(m: int, length: int, longest: int, overlap: int) -> list[Part]:
     """Parts of equal size that cover a molecule; each keeps its middle, at least ``overlap`` from a cut.
 

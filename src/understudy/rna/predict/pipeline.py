@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.rna.pairing import Pairs
-from understudy.rna.predict.ensemble import Floats, Predictor
+from understudy.rna.predict.ensemble import Floats, Predictor, over_pairings
 from understudy.rna.sequences import decode, encode_many
 
 BLOCK = 1_000_000  # nucleotides that are read ahead, to put similar lengths into one batch
@@ -45,7 +45,7 @@ class Block:
 def predict_blocks(
     records: Iterable[tuple[str, str]],
     predictor: Predictor,
-    pairing: Callable[[Sequence[str]], Pairs] | None = None,
+    pairing: Callable[[Sequence[str]], Sequence[Pairs]] | None = None,
     *,
     size: int = BLOCK,
 ) -> Iterator[Block]:
@@ -54,7 +54,8 @@ def predict_blocks(
     Args:
         records: read as far as one block needs.
         predictor: gets all sequences of a block at once.
-        pairing: base-pairing probabilities of a block's sequences; None: the network works without.
+        pairing: base-pairing probabilities of a block's sequences, of several of which the mean of the predictions
+            is taken; None: the network works without.
 
     Raises:
         DataError: a sequence is empty or has an unknown letter.
@@ -65,8 +66,8 @@ def predict_blocks(
         letters = decode(tokens)
         ends = offsets.tolist()
         sequences = tuple(letters[a:b] for a, b in itertools.pairwise(ends))
-        pairs = None if pairing is None else pairing(sequences)
-        values = np.concatenate(predictor(sequences, pairs))
+        several = [None] if pairing is None else pairing(sequences)
+        values = np.concatenate(over_pairings(predictor, sequences, several))
         np.clip(values[:, :2], 0, 1, out=values[:, :2])
         yield Block(ids, sequences, offsets, tokens, values)
 
