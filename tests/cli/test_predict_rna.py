@@ -193,6 +193,7 @@ def test_bad_sources_are_one_line(run: Run, what: str) -> None:
         (["one", "--kaggle", "x.fasta", "--out", "s.tsv"], "ends in .csv, .csv.gz or .parquet"),
         (["one", "x.fasta", "--skip-bad", "--out", "x.tsv"], "--skip-bad means nothing for a run of RNA"),
         (["cae", "x", "--tta", "--out", "x"], "--tta means nothing for a run of CAE"),
+        (["cae", "x", "--pairing", "all", "--out", "x"], "--pairing means nothing for a run of CAE"),
         (["cae", "x"], "predict needs --out"),
         (["absent", "x.fasta"], "no such run or bundle"),
         (["one", "x.fasta", "--memory", "0"], "--memory 0"),

@@ -17,6 +17,7 @@ from understudy.rna.baselines import read_baselines
 from understudy.rna.demo import made_molecules
 from understudy.rna.intervals import ProfileIntervals
 from understudy.rna.molecules import Molecules, write_molecules
+from understudy.rna.pairing import available
 from understudy.rna.trees import Trees
 
 TINY = ("model.dim=16", "model.depth=1", "model.heads=2", "model.width=16")
@@ -106,6 +107,14 @@ def test_the_trees_of_a_run_belong_to_the_mean_if_asked(run: Run, tmp_path: Path
     for k, chemical in enumerate(("2A3", "DMS")):
         network, mean = (np.concatenate(means[n][chemical].to_list()) for n in (0, 1))
         np.testing.assert_allclose(mean, (network + alone[:, k]) / 2, atol=1e-5)
+    if available() is None:  # it has learnt without pairs, and is given them here
+        maes = {}
+        for pairing in ("none", "auto", "all"):
+            done = run("evaluate", str(place), "other.parquet", "--out", "other", "--pairing", pairing)
+            assert done.status == 0, done.err
+            maes[pairing] = json.loads(Path("other/metrics.json").read_text())["model"]["mae"]
+        assert len(set(maes.values())) == 3
+        assert maes["auto"] == scores["ribo"]
     for file in (place / "baselines").glob("*.skops"):
         file.write_bytes(b"of another version")
     done = run("evaluate", str(place), "other.parquet", "--out", "other")
