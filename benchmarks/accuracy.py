@@ -93,7 +93,7 @@ PUBLISHED = "Champneys et al. 2024, arXiv 2405.10779"
 SECTIONS = {
     "cascaded_tanks": Section(
         "Cascaded tanks",
-        f"{TANKS} Reservoirs in series, which is what tanks are.",
+        f"{TANKS} Reservoirs in series, which is what tanks are; once judged, they learn from that quarter too.",
         _tanks,
         ("experiment=cascaded_tanks_reservoirs",),
         (Figure("test", "val", "V", "GRU 0.396, LSTM 0.490, ARX 0.685", 0.30),),
