@@ -96,7 +96,7 @@ def baselines() -> None:
 
 
 def state() -> None:
-    """``ssm``, ``gru``, ``subnet``, ``reservoirs``: the encoder once, then controls alone."""
+    """``ssm``, ``gru``, ``subnet``: the encoder once, then controls alone."""
     card = Card(206)
     spans = card.chain(
         62,

@@ -34,7 +34,7 @@ class Settings:
     unroll: int = 0  # predictions fed back within a training window
     unroll_epochs: int = 0  # epochs over which that number grows from 0, or a stretch from an eighth
     noise: float = 0.0  # on the predicted signals of the history, in deviations
-    stretch: int = 256  # rows that a network with a state runs in training (ssm, gru, subnet, reservoirs)
+    stretch: int = 256  # rows that a network with a state runs in training (ssm, gru, subnet)
     truncate: int | None = None  # rows after which the gradient is cut within a stretch; null: never
     passes: int = 1  # how often an epoch of stretches goes over the rows
     grad_clip: float | None = 1.0  # largest norm of the gradient

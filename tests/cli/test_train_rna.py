@@ -113,6 +113,7 @@ def test_the_trees_of_a_run_belong_to_the_mean_if_asked(run: Run, tmp_path: Path
             done = run("evaluate", str(place), "other.parquet", "--out", "other", "--pairing", pairing)
             assert done.status == 0, done.err
             maes[pairing] = json.loads(Path("other/metrics.json").read_text())["model"]["mae"]
+            assert ("langdon2018, averaged" in Path("other/report.html").read_text()) == (pairing == "all")
         assert len(set(maes.values())) == 3
         assert maes["auto"] == scores["ribo"]
     for file in (place / "baselines").glob("*.skops"):

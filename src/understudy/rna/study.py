@@ -46,6 +46,7 @@ from understudy.rna.report.verdict import broken_promise
 from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
 from understudy.rna.task import Reactivities
 from understudy.rna.trees import Trees, TreeSettings
+from understudy.rna.vienna import ENERGIES
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -356,6 +357,7 @@ def evaluate_runs(paths: Sequence[str], options: Mapping[str, Any], progress: Pr
     if predictor.uses_pairs and wanted != "none" and available() is None:
         with progress.bar("base-pairing probabilities") as on_progress:
             several = [*pairings_of(sequences, wanted, on_progress=on_progress)]
+    averaged = {"predicted under": f"{', '.join(ENERGIES)}, averaged"} if len(several) > 1 else {}
     index, pairs = np.arange(len(molecules)), several[0]
     pairing = _pairing(Probed(molecules, pairs), index)
     with progress.bar("predicting the molecules"):
@@ -371,7 +373,7 @@ def evaluate_runs(paths: Sequence[str], options: Mapping[str, Any], progress: Pr
     out = Path(options.get("out") or f"evaluation-{data}")
     facts = RunFacts(
         title=f"{name} on {data}",
-        facts={**bundles[0].facts, "evaluated on": f"{source} ({len(molecules):,} molecules)"},
+        facts={**bundles[0].facts, "evaluated on": f"{source} ({len(molecules):,} molecules)", **averaged},
     )
     beside = evaluate_baselines(usable, molecules, index, pairing=pairing)
     outcome = _written(out, evaluation, beside, facts, True, progress)
