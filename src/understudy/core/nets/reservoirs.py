@@ -97,10 +97,14 @@ class Gauge(nn.Module):
         self.register_buffer("off", torch.full((n,), _OFF))
 
     def forward(self, level: Tensor) -> Tensor:
+        return self.reads(level)
+
+    def reads(self, level: Tensor) -> Tensor:
+        """What is predicted, where nobody is to watch: features of a case are what the head sees of its rollout."""
         return level + self.zero
 
     def level(self, signal: Tensor) -> Tensor:
-        """The inverse of :meth:`forward`."""
+        """The inverse of :meth:`reads`."""
         return signal - self.zero
 
 
@@ -215,11 +219,11 @@ class Reservoirs(StateNet):
     def _after(self, levels: Tensor, control: Tensor) -> tuple[Tensor, Tensor]:
         """Signals (B, L, N) with these levels (B, N, R) at the first row, and the state after the last."""
         x = torch.cat([control[:, 0], levels.transpose(1, 2).flatten(1)], dim=1)
-        first = self.gauge(levels[..., -1]).unsqueeze(1)
-        if control.shape[1] == 1:
-            return first, x
-        y, x = self.run(x, control[:, 1:])
-        return torch.cat([first, y], dim=1), x
+        rows = levels[..., -1].unsqueeze(1)
+        if control.shape[1] > 1:
+            later, x = self._course(x, control[:, 1:])
+            rows = torch.cat([rows, later], dim=1)
+        return self.gauge.reads(rows), x
 
     def _errors(self, levels: Tensor, *, control: Tensor, measured: Tensor) -> Tensor:
         """What is to be small: how far the history and the balance are missed, (B, N, L + R) in what is usual."""
@@ -231,16 +235,20 @@ class Reservoirs(StateNet):
 
     def run(self, x: Tensor, control: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(x.device.type, enabled=False):
-            before, x = x.float().tensor_split([self.sizes.n_controls], dim=1)
-            laws = self._laws()
-            levels, rows = list(x.chunk(len(laws), dim=1)), []
-            for flow in self.inflow(before, control.float()).unbind(1):
-                for k, law in enumerate(laws):
-                    levels[k], outflow, spilled = law.row(levels[k], flow)
-                    flow = law.passed(outflow, spilled)
-                rows.append(levels[-1])
-            y = self.gauge(torch.stack(rows, dim=1))
-            return y, torch.cat([control[:, -1].float(), *levels], dim=1)
+            rows, x = self._course(x, control)
+            return self.gauge(rows), x
+
+    def _course(self, x: Tensor, control: Tensor) -> tuple[Tensor, Tensor]:
+        """Levels of the last reservoirs (B, T, N), and the state after them."""
+        before, x = x.float().tensor_split([self.sizes.n_controls], dim=1)
+        laws = self._laws()
+        levels, rows = list(x.chunk(len(laws), dim=1)), []
+        for flow in self.inflow(before, control.float()).unbind(1):
+            for k, law in enumerate(laws):
+                levels[k], outflow, spilled = law.row(levels[k], flow)
+                flow = law.passed(outflow, spilled)
+            rows.append(levels[-1])
+        return torch.stack(rows, dim=1), torch.cat([control[:, -1].float(), *levels], dim=1)
 
 
 def _least_squares(errors: Callable[[Tensor], Tensor], x: Tensor, top: Tensor) -> Tensor:
