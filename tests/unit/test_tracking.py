@@ -26,6 +26,8 @@ def test_what_was_told_is_recorded(uri: str, tmp_path: Path) -> None:
     (tmp_path / "figure" / "case0001" / "P.png").write_text("a picture")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").write_text("large")
+    (tmp_path / "checkpoints-refit").mkdir()
+    (tmp_path / "checkpoints-refit" / "best.ckpt").write_text("large")
     tracker.files(tmp_path)
     tracker.close("FAILED", "DataError: too short")
     client = mlflow.MlflowClient(tracking_uri=uri)

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from reactivity import Floats, Local, neighbours, random_sequence
 from understudy.errors import ConfigError, DataError
-from understudy.rna.pairing import available
+from understudy.rna.pairing import available, pairing_of
 from understudy.rna.predict import write
 from understudy.rna.predict.command import Order
 from understudy.rna.predict.ensemble import Ensemble
 from understudy.rna.predict.kaggle import TestSequences, _rows, submission
 from understudy.rna.predict.pipeline import Block, predict_blocks
 from understudy.rna.surrogate import ReactivitySurrogate
+from understudy.rna.vienna import ENERGIES
 
 RECORDS = [(f"seq|{k}", random_sequence(20 + (k * 7) % 40, k)) for k in range(60)]
 needs_viennarna = pytest.mark.skipif(available() is not None, reason="ViennaRNA is not installed")
@@ -250,6 +251,23 @@ def test_a_test_file_without_ranges(tmp_path: Path) -> None:
 def test_orders_that_make_no_sense(paths: list[str], options: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Order.of(paths, options)
+
+
+@pytest.mark.skipif(available() is not None, reason="ViennaRNA is not installed")
+def test_the_surrogate_under_all_energies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDY_CACHE", str(tmp_path))
+    surrogate, some = ReactivitySurrogate(Local(), "ribo"), dict(RECORDS[:4])
+    each = [
+        np.concatenate(surrogate.predict([*some.values()], pairing_of([*some.values()], energies=name)))
+        for name in ENERGIES
+    ]
+    expected = np.mean(each, axis=0)
+    assert np.abs(expected - each[0]).max() > 1e-3
+    np.testing.assert_allclose(
+        np.concatenate(surrogate.predict([*some.values()], pairing="all")), expected, atol=1e-6
+    )
+    table = surrogate.table(some, pairing="all")
+    np.testing.assert_allclose(table[["2A3", "DMS"]], expected[:, :2], atol=1e-6)
 
 
 def test_orders() -> None:
