@@ -50,7 +50,9 @@ class Ribo(TokenNet):
 
     Pairing probabilities enter twice: as features of a nucleotide (their sum and maximum) and as a bias of the
     attention. In training they are hidden from a share ``pair_dropout`` of the cases, whole, so that one network
-    serves with and without them. Nothing depends on the absolute position, on padding or on the batch.
+    serves with and without them. A share ``letter_dropout`` of the letters is hidden, too: a network that may miss
+    any of them cannot tell a family of molecules by its words. Nothing depends on the absolute position, on padding
+    or on the batch.
 
     Args:
         dim, depth, heads: width, layers and heads of the attention.
@@ -58,6 +60,7 @@ class Ribo(TokenNet):
         kernel: nucleotides that a convolution sees; odd.
         dropout: of the two parts of a layer.
         pair_dropout: share of the training cases that do not see their pairing probabilities.
+        letter_dropout: share of the letters that are not seen in training.
     """
 
     uses_pairs = True
@@ -73,9 +76,10 @@ class Ribo(TokenNet):
         kernel: int = 7,
         dropout: float = 0.1,
         pair_dropout: float = 0.1,
+        letter_dropout: float = 0.0,
     ) -> None:
         super().__init__(sizes)
-        self.pair_dropout = pair_dropout
+        self.pair_dropout, self.letter_dropout = pair_dropout, letter_dropout
         self.embedding = nn.Embedding(sizes.n_tokens, dim)
         self.pairing = nn.Linear(3, dim)
         self.front = nn.Conv1d(dim, dim, kernel, padding="same")
@@ -87,7 +91,7 @@ class Ribo(TokenNet):
     def forward(self, batch: TokenBatch) -> Tensor:
         mask = batch.mask
         pairs, known = self._known(batch)
-        x = self.embedding(batch.tokens)
+        x = masked(self.embedding(batch.tokens), self._shown(mask))
         if pairs is not None and known is not None:
             seen = known.to(x.dtype).view(-1, 1).expand(mask.shape)
             x = x + self.pairing(torch.stack([pairs.sum(-1), pairs.amax(-1), seen], dim=-1))
@@ -104,6 +108,12 @@ class Ribo(TokenNet):
         y = self.head(self.norm(x))
         n = self.sizes.n_targets
         return torch.cat([y[..., :n], functional.softplus(y[..., n:])], dim=-1)
+
+    def _shown(self, mask: Tensor) -> Tensor:
+        """The positions (B, L) whose letters this pass may see."""
+        if not (self.training and self.letter_dropout):
+            return mask
+        return mask & (torch.rand(mask.shape, device=mask.device) >= self.letter_dropout)
 
     def _known(self, batch: TokenBatch) -> tuple[Tensor | None, Tensor | None]:
         """The pairing probabilities that this pass may see, and of which cases."""
