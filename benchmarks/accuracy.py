@@ -32,7 +32,7 @@ import pandas as pd
 from benchmarks import rna_accuracy
 from benchmarks.measure import RESULTS, surroundings, table
 from benchmarks.real_data import prepare_tanks
-from benchmarks.refrigerant_learn import cases, with_humidity
+from benchmarks.refrigerant_learn import cases
 from understudy.core.bundle import load_bundle
 
 SEEDS = (42, 1, 2)
@@ -174,10 +174,10 @@ CONTESTS = {
     "refrigerant_humidity": replace(
         REFRIGERANT,
         title="Refrigerant circuit, told of the humidity",
-        text="The same cases and the same `dot`, but ours has one more control: the water in the air before the "
-        "evaporator, which follows from the temperature of that air and is limited in the simulation; in every "
-        "case of `hot` it is at its limit (docs/decisions/0025).",
-        prepare=lambda data, folder: with_humidity(REFRIGERANT.prepare(data, folder)),
+        text="The same cases with their nine controls, and the same `dot`, but our network computes one more from them "
+        "(`model.derived`): the water in the air before the evaporator, which follows from the temperature of that "
+        "air and is limited in the simulation; in every case of `hot` it is at its limit (docs/decisions/0025).",
+        ours=("experiment=refrigerant_humid", *SUITES),
         rival_of="refrigerant",
     ),
 }

@@ -20,19 +20,13 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-import numpy as np
-
 from benchmarks.measure import RESULTS, surroundings
 from benchmarks.real_data import table, verdicts
 from understudy.cae.simulate.campaign import run_campaign
-from understudy.cae.simulate.refrigerant.case import DEFAULTS
-from understudy.cae.simulate.refrigerant.components import saturated_humidity
 from understudy.cae.simulate.refrigerant.experiment import RefrigerantCircuit
-from understudy.cae.simulate.refrigerant.layout import MOST_HUMIDITY, U_EVAPORATOR_T, U_HUMIDITY, ZERO_C
 from understudy.cae.tables import resample_table
 from understudy.core.cases import Case, table_from_cases
 from understudy.core.parquet import read_parquet, write_parquet
-from understudy.core.spec import DataSpec, Role, Signal
 
 N_TRAIN, N_VALIDATE, N_TEST = 200, 30, 30
 
@@ -52,30 +46,6 @@ def cases(work: Path, tests: Sequence[str] = ("swing",)) -> Path:
     spec = table_1_s.spec
     write_parquet(table_from_cases(spec, found), merged)
     return merged
-
-
-def with_humidity(cases: Path) -> Path:
-    """A copy of the cases of ``step2`` with one more control: the water in the air at the evaporator's inlet.
-
-    It follows from the temperature of that air, as the simulation has it: 40 % relative humidity, at most 20 g/kg.
-    """
-    told = cases.with_name(f"{cases.stem}_humidity.parquet")
-    if told.exists():
-        return told
-    table = read_parquet(cases)
-    n_controls = len(table.spec.controls)
-    humid = Signal("Eva_AirX", "g/kg", Role.CONTROL)
-    found = []
-    for case in table:
-        saturated = np.array(
-            [saturated_humidity(t + ZERO_C) for t in case.values[:, U_EVAPORATOR_T].tolist()]
-        )
-        water = 1e3 * np.minimum(0.01 * DEFAULTS[U_HUMIDITY] * saturated, MOST_HUMIDITY)
-        rows = np.insert(case.values, n_controls, water, axis=1)
-        found.append(Case(case.id, rows, case.start, case.metadata))
-    spec = DataSpec((*table.spec.controls, humid, *table.spec.predicted), table.spec.step)
-    write_parquet(table_from_cases(spec, found), told)
-    return told
 
 
 def train(net: str, data: Path, work: Path, minutes: float, overrides: list[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, overload
 from understudy.core.nets.base import Sizes, WindowNet
 from understudy.core.nets.committee import Committee
 from understudy.core.nets.corrector import Corrector
+from understudy.core.nets.informed import Informed, check_derived
 from understudy.core.nets.linear import ARX, ArxFit, Persistence
 from understudy.core.nets.operator import DeepOLSTM, DeepONet, DeepOTransformer
 from understudy.core.nets.reservoirs import Reservoirs
@@ -61,6 +62,7 @@ def build_net(name: str, sizes: Sizes | TokenSizes, arguments: dict[str, Any]) -
         raise ConfigError("the data set has no control: name at least one signal that is known in advance")
     net: Any = NETS[name]
     arguments = dict(arguments)
+    derived = check_derived(name, arguments.pop("derived", None)) if may_be_told(name) else {}
     members = arguments.pop("members", 1) if has_state(name) else 1
     _check(name, "members", members, "int")
     on_arx = arguments.pop("on_arx", False) if has_state(name) else False
@@ -84,10 +86,13 @@ def build_net(name: str, sizes: Sizes | TokenSizes, arguments: dict[str, Any]) -
             raise ConfigError(
                 f"model.{key} {arguments[key]} cannot be divided among model.heads {arguments['heads']} heads"
             )
-    within = Corrector.inner(sizes) if on_arx and isinstance(sizes, Sizes) else sizes
+    told: Any = Corrector.inner(sizes) if on_arx and isinstance(sizes, Sizes) else sizes
+    within = Informed.inner(told, derived) if derived else told
     built = net(within, **arguments)
     if members > 1:
         built = Committee([built, *(net(within, **arguments) for _ in range(members - 1))])
+    if derived:
+        built = Informed(told, built, derived)
     return Corrector(sizes, built) if on_arx and isinstance(sizes, Sizes) else built
 
 
@@ -99,6 +104,12 @@ def sizes_type(name: str) -> type[Sizes] | type[TokenSizes]:
 def has_state(name: str) -> bool:
     """Whether the network called ``name`` is one that runs on controls alone; False for an unknown name."""
     return name in NETS and issubclass(NETS[name], StateNet)
+
+
+def may_be_told(name: str) -> bool:
+    """Whether the network called ``name`` takes ``derived``: those that learn from windows or stretches."""
+    net = NETS[name]
+    return issubclass(net, WindowNet) and name not in BASELINES and not getattr(net, "is_fitted", False)
 
 
 def _check(name: str, key: str, value: object, annotation: str) -> None:
@@ -117,6 +128,7 @@ __all__ = [
     "ArxFit",
     "Committee",
     "Corrector",
+    "Informed",
     "Sizes",
     "StateNet",
     "TokenNet",

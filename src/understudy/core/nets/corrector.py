@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from understudy.core.nets.base import Sizes, WindowNet
-from understudy.core.nets.committee import Committee
 from understudy.core.nets.linear import ARX
 from understudy.core.nets.state import StateNet
 
@@ -33,7 +32,7 @@ class Corrector(WindowNet):
     The state is the window of the linear model (B, L · F), the sums (B, N), then the state of the network (B, S).
 
     Args:
-        net: for :meth:`inner` sizes; a network with a state or a committee of them.
+        net: for :meth:`inner` sizes; a network with a state, a committee of them, or one that is told more.
     """
 
     has_state: ClassVar[bool] = True
@@ -45,7 +44,7 @@ class Corrector(WindowNet):
     high: Tensor
     slow: Tensor
 
-    def __init__(self, sizes: Sizes, net: StateNet | Committee) -> None:
+    def __init__(self, sizes: Sizes, net: WindowNet) -> None:
         super().__init__(sizes)
         self.net = net
         n_rows, n_controls, n = sizes.in_len, sizes.n_controls, sizes.n_predicted
@@ -74,9 +73,10 @@ class Corrector(WindowNet):
 
     def averaged(self) -> list[WindowNet]:
         """The members of a committee, each on the linear model; or itself alone."""
-        if not isinstance(self.net, Committee):
+        members = self.net.averaged()
+        if len(members) == 1:
             return [self]
-        parts = [Corrector(self.sizes, member) for member in self.net.networks]
+        parts = [Corrector(self.sizes, member) for member in members]
         linear = {key: value for key, value in self.state_dict().items() if not key.startswith("net.")}
         for part in parts:
             part.load_state_dict(linear, strict=False)
@@ -89,8 +89,9 @@ class Corrector(WindowNet):
             low, high: (N,) what its rollout is held within, scaled.
             share: (N,) of a signal, that it keeps from where a rollout begins.
         """
-        for network in self.net.networks if isinstance(self.net, Committee) else [self.net]:
-            network.weaken()
+        for network in self.net.modules():
+            if isinstance(network, StateNet):
+                network.weaken()
         sizes = self.sizes
         weight = arx.linear.weight.detach()
         past = weight[:, : sizes.in_len * sizes.n_signals].reshape(-1, sizes.in_len, sizes.n_signals)
