@@ -174,9 +174,10 @@ CONTESTS = {
     "refrigerant_humidity": replace(
         REFRIGERANT,
         title="Refrigerant circuit, told of the humidity",
-        text="The same cases with their nine controls, and the same `dot`, but our network computes one more from them "
-        "(`model.derived`): the water in the air before the evaporator, which follows from the temperature of that "
-        "air and is limited in the simulation; in every case of `hot` it is at its limit (docs/decisions/0025).",
+        text="The same cases with their nine controls, and the same `dot`, but our network computes one more from "
+        "them (`model.derived`): the water in the air before the evaporator, which follows from the temperature of "
+        "that air and is limited in the simulation; in every case of `hot` it is at its limit "
+        "(docs/decisions/0025).",
         ours=("experiment=refrigerant_humid", *SUITES),
         rival_of="refrigerant",
     ),

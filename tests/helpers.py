@@ -60,6 +60,7 @@ SMALL_NETS: dict[str, dict[str, int | float]] = {
     "starter": {"dim": 12, "depth": 2, "heads": 2, "fc_dim": 16, "dropout": 0.1},
     "ribo": {
         "dim": 12, "depth": 2, "heads": 2, "width": 16, "kernel": 5, "dropout": 0.1, "pair_dropout": 0.3,
+        "letter_dropout": 0.2,
     },
 }  # fmt: skip
 

@@ -35,7 +35,7 @@ def test_default_values_are_those_of_the_reference() -> None:
     assert dot.network == "dot"
     assert dot.arguments == {
         "heads": 8, "fc_dim": 1024, "trunk_depth": 2, "trunk_dim": 256, "branch_depth": 2, "branch_dim": 128,
-        "width": 32, "dropout": 0.0, "emb_dropout": 0.5,
+        "width": 32, "dropout": 0.0, "emb_dropout": 0.5, "derived": None,
     }  # fmt: skip
 
 

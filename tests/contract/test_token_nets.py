@@ -97,6 +97,35 @@ def test_pairing_matters_to_those_that_use_it_and_hidden_is_as_absent() -> None:
         torch.testing.assert_close(net(hidden), net(without.batch(index)), rtol=1e-5, atol=1e-6)
 
 
+def test_a_hidden_letter_is_not_seen_and_outside_of_training_none_is_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arguments = {**SMALL_NETS["ribo"], "dropout": 0.0, "pair_dropout": 0.0, "letter_dropout": 0.5}
+    net = build_net("ribo", TOKEN_SIZES, arguments).train()
+    batch = sequences().batch(np.array([2]))
+    place = torch.arange(batch.tokens.shape[1])
+    draws = (place % 2).expand(1, -1).float()  # every other letter is hidden
+    monkeypatch.setattr(torch, "rand", lambda *shape, **_: draws)
+    hidden, shown = (
+        batch._replace(tokens=torch.where(place % 2 == odd, (batch.tokens + 1) % 4, batch.tokens))
+        for odd in (0, 1)
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(net(hidden), net(batch), rtol=0, atol=0)
+        assert not torch.allclose(net(shown), net(batch), atol=1e-3)
+        net.eval()
+        assert not torch.allclose(net(hidden), net(batch), atol=1e-3)
+
+
+def test_the_share_of_hidden_letters_is_that_of_the_setting() -> None:
+    net = build_net("ribo", TOKEN_SIZES, {**SMALL_NETS["ribo"], "letter_dropout": 0.2}).train()
+    mask = torch.ones(400, 50, dtype=torch.bool)
+    mask[:, 40:] = False
+    shown = net._shown(mask)  # type: ignore[operator]
+    assert not shown[:, 40:].any()
+    assert shown[:, :40].float().mean() == pytest.approx(0.8, abs=0.02)
+
+
 def test_longer_than_anything_seen_stays_finite_and_local() -> None:
     """A network without absolute positions says of the middle of a long sequence what it says of a shorter cut."""
     net = make("ribo")
