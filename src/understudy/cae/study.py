@@ -20,7 +20,16 @@ from understudy.core.intervals import DEFAULT, Intervals, fit_intervals
 from understudy.core.losses import POWERS
 from understudy.core.metrics import METRICS
 from understudy.core.model import Model
-from understudy.core.nets import ARX, Committee, Corrector, Informed, StateNet, build_net, has_state
+from understudy.core.nets import (
+    ARX,
+    Committee,
+    Corrector,
+    Informed,
+    StateNet,
+    build_net,
+    has_state,
+    informed_of,
+)
 from understudy.core.nets.reservoirs import Reservoirs
 from understudy.core.settle import settle
 from understudy.core.splits import split_by_case
@@ -135,10 +144,9 @@ class RolloutStudy:
 
     def build(self, parts: Parts, network: str, arguments: Mapping[str, Any], progress: Progress) -> Model:
         net = build_net(network, sizes_of(parts.table, self._task), dict(arguments))
-        for part in net.modules():
-            if isinstance(part, Informed):
-                part.locate([s.name for s in parts.spec.controls])
-                part.fit(self._scaler, (parts.table[i].values for i in parts.train))
+        if (told := informed_of(net)) is not None:
+            told.locate([s.name for s in parts.spec.controls])
+            told.fit(self._scaler, (parts.table[i].values for i in parts.train))
         learning = net.net if isinstance(net, Informed) else net
         if isinstance(learning, StateNet | Committee):
             assert self._stays is not None

@@ -18,7 +18,7 @@ import torch
 
 from understudy.core.files import atomic_path, write_json
 from understudy.core.model import model_of
-from understudy.core.nets import NETS, Informed, build_net, sizes_type
+from understudy.core.nets import NETS, build_net, informed_of, sizes_type
 from understudy.core.spec import DataSpec
 from understudy.errors import ModelError, UnderstudyError
 
@@ -125,9 +125,8 @@ def load_bundle(path: Path) -> Bundle:
         if {k: list(v.shape) for k, v in expected.state_dict().items()} != shapes:
             raise ModelError(f"{folder}: {WEIGHTS} does not fit the network in {DESCRIPTION}")
         model = model_of(build_net(network, sizes, arguments))
-        for part in model.modules():
-            if isinstance(part, Informed):
-                part.locate([s.name for s in spec.controls])
+        if (told := informed_of(model)) is not None:
+            told.locate([s.name for s in spec.controls])
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
         intervals = _intervals(folder / INTERVALS)
     except ModelError:

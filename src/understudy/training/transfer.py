@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 from torch import Tensor, nn
 
 from understudy.core.bundle import Bundle, load_bundle
+from understudy.core.nets import informed_of
+from understudy.core.scaling import Scaler
 from understudy.core.spec import DataSpec
 from understudy.errors import ConfigError, did_you_mean
 from understudy.training.optimizer import layers_of
@@ -22,13 +24,18 @@ def start_from(model: nn.Module, path: Path, network: str, spec: DataSpec) -> st
     scales that the weights were trained with; others, and a head for another number of targets, start anew.
 
     Raises:
-        ConfigError: another network, or one of other sizes.
+        ConfigError: another network, or one of other sizes, or other controls by formulas.
         ModelError: no bundle there, or a damaged one.
     """
     source = load_bundle(path)
     if source.network != network:
         raise ConfigError(
             f"init_from={path} is a network {source.network!r}; model={network} cannot start from it"
+        )
+    told, other = informed_of(model), informed_of(source.model)
+    if told is not None and other is not None and told.derived != other.derived:
+        raise ConfigError(
+            f"init_from={path} was trained with other formulas; give the model.derived of that run"
         )
     theirs, mine = source.model.state_dict(), model.state_dict()
     weights = {key for key in mine if not key.startswith("scaler.")}
@@ -39,6 +46,8 @@ def start_from(model: nn.Module, path: Path, network: str, spec: DataSpec) -> st
         )
     taken = {key: theirs[key] for key in fitting}
     model.load_state_dict({**mine, **taken, **_scales(mine, theirs, source, spec)})
+    if told is not None:
+        told.scaled_by(cast(Scaler, model.scaler))
     new = sorted(weights - fitting)
     kept = f"; new: {', '.join(new)}" if new else ""
     return f"starting from {path}: {len(fitting)} of {len(weights)} tensors{kept}"

@@ -11,8 +11,9 @@ from helpers import SMALL_NETS, TOKEN_SIZES, linear_table
 from understudy.core.baselines import fit_scaler, sizes_of
 from understudy.core.bundle import Bundle, save_bundle
 from understudy.core.model import Model
-from understudy.core.nets import build_net
+from understudy.core.nets import Informed, build_net
 from understudy.core.oneshot import OneShotModel
+from understudy.core.scaling import Scaler
 from understudy.core.spec import DataSpec, Role, Signal
 from understudy.core.tasks import Rollout
 from understudy.errors import ConfigError
@@ -77,6 +78,31 @@ def test_another_network_or_size_is_refused(tmp_path: Path) -> None:
     wide = build_net("lstm", sizes_of(TABLE, TASK), {**SMALL_NETS["lstm"], "dim": 20})
     with pytest.raises(ConfigError, match="tensors fit"):
         start_from(Model(wide, model(0).scaler), folder, "lstm", TABLE.spec)
+
+
+def told(scaler: Scaler, formula: str, controls: list[str]) -> Model:
+    net = build_net("lstm", sizes_of(TABLE, TASK), {**SMALL_NETS["lstm"], "derived": {"more": formula}})
+    assert isinstance(net, Informed)
+    net.locate(controls)
+    net.fit(scaler, [TABLE[0].values])
+    return Model(net, scaler)
+
+
+def test_controls_by_formulas_go_by_the_scales_of_the_model_whatever_was_taken_over(tmp_path: Path) -> None:
+    arguments = {**SMALL_NETS["lstm"], "derived": {"more": "u2 ** 2 + u2"}}
+    source = told(model(1).scaler, "u2 ** 2 + u2", ["u1", "u2"])
+    save_bundle(tmp_path, Bundle(source, TABLE.spec, "lstm", arguments))
+    # The same control in another column, beside one that is new.
+    signals = {s.name: s for s in TABLE.spec.signals}
+    spec = DataSpec((signals["u2"], Signal("w", "V", Role.CONTROL), signals["flow"], signals["power"]))
+    new = told(model(0).scaler, "u2 ** 2 + u2", ["u2", "w"])
+    start_from(new, tmp_path, "lstm", spec)
+    assert isinstance(new.net, Informed)
+    assert torch.equal(new.net.mean, new.scaler.mean[[0]])
+    assert torch.equal(new.net.std, new.scaler.std[[0]])
+    assert torch.equal(new.scaler.mean[0], source.scaler.mean[1])
+    with pytest.raises(ConfigError, match="other formulas"):
+        start_from(told(model(0).scaler, "u2 ** 3", ["u1", "u2"]), tmp_path, "lstm", TABLE.spec)
 
 
 def trained(folder: Path, transfer: str, epochs: int) -> tuple[dict[str, torch.Tensor], Model]:

@@ -8,7 +8,7 @@ from typing import Any, overload
 from understudy.core.nets.base import Sizes, WindowNet
 from understudy.core.nets.committee import Committee
 from understudy.core.nets.corrector import Corrector
-from understudy.core.nets.informed import Informed, check_derived
+from understudy.core.nets.informed import Informed, check_derived, informed_of
 from understudy.core.nets.linear import ARX, ArxFit, Persistence
 from understudy.core.nets.operator import DeepOLSTM, DeepONet, DeepOTransformer
 from understudy.core.nets.reservoirs import Reservoirs
@@ -136,5 +136,6 @@ __all__ = [
     "WindowNet",
     "build_net",
     "has_state",
+    "informed_of",
     "sizes_type",
 ]

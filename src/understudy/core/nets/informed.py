@@ -101,8 +101,7 @@ class Informed(WindowNet):
         Raises:
             ConfigError: a formula gives no finite number in a row of them.
         """
-        self.mean.copy_(scaler.mean[self.columns])
-        self.std.copy_(scaler.std[self.columns])
+        self.scaled_by(scaler)
         found = []
         for rows in cases:
             physical = torch.from_numpy(rows[:, self.columns]).double()
@@ -118,6 +117,11 @@ class Informed(WindowNet):
         std, mean = torch.std_mean(values, dim=0, correction=0)
         self.derived_mean.copy_(mean)
         self.derived_std.copy_(torch.where(std <= 1e-6 * mean.abs() + 1e-12, 1.0, std))
+
+    def scaled_by(self, scaler: Scaler) -> None:
+        """Take over the scales of the columns, those that the model around this network has."""
+        self.mean.copy_(scaler.mean[self.columns])
+        self.std.copy_(scaler.std[self.columns])
 
     def embed_control(self, control: Tensor) -> Tensor:
         told = self._told(control)
@@ -155,6 +159,11 @@ class Informed(WindowNet):
         """Columns (…, V) to derived controls (…, D), both in physical units."""
         columns = dict(zip(self.names, physical.unbind(-1), strict=True))
         return torch.stack([formula(columns) for formula in self.formulas], dim=-1)
+
+
+def informed_of(model: nn.Module) -> Informed | None:
+    """The part of a model that derives controls; None where there is none."""
+    return next((part for part in model.modules() if isinstance(part, Informed)), None)
 
 
 def check_derived(name: str, derived: object) -> dict[str, str]:
