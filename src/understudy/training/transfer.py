@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning.pytorch as pl
 from torch import Tensor, nn
 
 from understudy.core.bundle import Bundle, load_bundle
 from understudy.core.nets import informed_of
-from understudy.core.scaling import Scaler
 from understudy.core.spec import DataSpec
 from understudy.errors import ConfigError, did_you_mean
 from understudy.training.optimizer import layers_of
@@ -32,8 +31,7 @@ def start_from(model: nn.Module, path: Path, network: str, spec: DataSpec) -> st
         raise ConfigError(
             f"init_from={path} is a network {source.network!r}; model={network} cannot start from it"
         )
-    told, other = informed_of(model), informed_of(source.model)
-    if told is not None and other is not None and told.derived != other.derived:
+    if _formulas(model) != _formulas(source.model):
         raise ConfigError(
             f"init_from={path} was trained with other formulas; give the model.derived of that run"
         )
@@ -46,11 +44,15 @@ def start_from(model: nn.Module, path: Path, network: str, spec: DataSpec) -> st
         )
     taken = {key: theirs[key] for key in fitting}
     model.load_state_dict({**mine, **taken, **_scales(mine, theirs, source, spec)})
-    if told is not None:
-        told.scaled_by(cast(Scaler, model.scaler))
     new = sorted(weights - fitting)
     kept = f"; new: {', '.join(new)}" if new else ""
     return f"starting from {path}: {len(fitting)} of {len(weights)} tensors{kept}"
+
+
+def _formulas(model: nn.Module) -> dict[str, str]:
+    """Those by which a model derives controls: its weights and their scales mean nothing with others."""
+    told = informed_of(model)
+    return {} if told is None else told.derived
 
 
 def _scales(

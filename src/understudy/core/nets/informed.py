@@ -101,7 +101,8 @@ class Informed(WindowNet):
         Raises:
             ConfigError: a formula gives no finite number in a row of them.
         """
-        self.scaled_by(scaler)
+        self.mean.copy_(scaler.mean[self.columns])
+        self.std.copy_(scaler.std[self.columns])
         found = []
         for rows in cases:
             physical = torch.from_numpy(rows[:, self.columns]).double()
@@ -117,11 +118,6 @@ class Informed(WindowNet):
         std, mean = torch.std_mean(values, dim=0, correction=0)
         self.derived_mean.copy_(mean)
         self.derived_std.copy_(torch.where(std <= 1e-6 * mean.abs() + 1e-12, 1.0, std))
-
-    def scaled_by(self, scaler: Scaler) -> None:
-        """Take over the scales of the columns, those that the model around this network has."""
-        self.mean.copy_(scaler.mean[self.columns])
-        self.std.copy_(scaler.std[self.columns])
 
     def embed_control(self, control: Tensor) -> Tensor:
         told = self._told(control)
