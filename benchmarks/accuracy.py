@@ -294,8 +294,9 @@ def _reactivities(work: Path) -> dict[str, Any]:
 def reactivities_page(found: dict[str, Any]) -> list[str]:
     library, folds = found["figures"]["library"], found["figures"]["folds"]
     rows = []
-    singles = [library[name] for name in rna_accuracy.RIBOS if name in library]
-    tried = {"ribo, seed 42, seed 1, seed 2" if len(singles) == 3 else "ribo": singles} if singles else {}
+    singles = {name: library[name] for name in rna_accuracy.RIBOS if name in library}
+    each = ", ".join(name.removeprefix("ribo").strip() or "seed 42" for name in singles)
+    tried = {f"ribo, {each}": list(singles.values())} if singles else {}
     tried |= {label: [library[label]] for label in rna_accuracy.MIXED if label in library}
     rivals = {k: v for k, v in library.items() if k.startswith("trees") and k.endswith("all molecules")}
     for ours, values in tried.items():
