@@ -24,11 +24,11 @@ def arithmetic() -> st.SearchStrategy[str]:
     def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         return st.one_of(
             st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
-            inner.map(lambda t: f"-{t}"),
+            inner.map(lambda t: f"(-{t})"),
             inner.map(lambda t: f"tanh({t})"),
             inner.map(lambda t: f"sqrt(abs({t}))"),
             inner.map(lambda t: f"exp(min(2, {t}))"),
-            inner.map(lambda t: f"(1 / (1 + {t} ** 2))"),
+            inner.map(lambda t: f"(1 / (1 + ({t}) ** 2))"),
             st.tuples(inner, inner, inner).map(lambda t: f"max({', '.join(t)})"),
         )
 
