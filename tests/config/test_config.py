@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from hydra.core.config_store import ConfigStore
 
 import understudy.conf
+from understudy.cae.simulate.refrigerant.case import DEFAULTS
+from understudy.cae.simulate.refrigerant.components import saturated_humidity
+from understudy.cae.simulate.refrigerant.layout import MOST_HUMIDITY, U_HUMIDITY, ZERO_C
 from understudy.config import Plan, Settings, build, compose
 from understudy.core.domain import domain
+from understudy.core.formulas import parse
 from understudy.core.nets import NETS, Sizes, TokenSizes, build_net, sizes_type
 from understudy.errors import ConfigError
 
@@ -121,3 +126,13 @@ def test_arguments_of_networks_are_checked(arguments: dict[str, object], words: 
 
 def test_typed_groups_are_registered() -> None:
     assert ConfigStore.instance().load("settings/default.yaml").node._metadata.object_type is Settings
+
+
+def test_the_humidity_that_a_recipe_tells_is_that_of_the_simulation() -> None:
+    (formula,) = map(parse, plan("experiment=refrigerant_humid").arguments["derived"].values())
+    celsius = torch.arange(-20, 60, 0.5, dtype=torch.float64)
+    simulated = [
+        1e3 * min(0.01 * DEFAULTS[U_HUMIDITY] * saturated_humidity(t + ZERO_C), MOST_HUMIDITY)
+        for t in celsius.tolist()
+    ]
+    assert formula({"Eva_AirT": celsius}).tolist() == pytest.approx(simulated, rel=1e-9)
