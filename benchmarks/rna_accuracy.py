@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import RESULTS, surroundings
-from understudy.rna.background import fit_background
+from understudy.rna.background import without_background
 from understudy.rna.baselines import evaluate_baselines, read_baselines, with_intervals, write_baselines
 from understudy.rna.features import pairing_of_rows
 from understudy.rna.medians import Medians
@@ -193,7 +193,7 @@ def trees(work: Work, only: Sequence[str]) -> None:
     pairs, test_pairs = (
         pairing_of([m.sequence(i) for i in range(len(m))], folder=folder) for m in (learnt, tested)
     )
-    clean = fit_background(learnt, index, pairs, ["DMS"]).without(learnt)
+    clean, _ = without_background(learnt, index, pairs, ["DMS"])
     everything = np.arange(len(tested))
     pairing = pairing_of_rows(test_pairs, tested, everything)
     for name, molecules in (("as measured", learnt), ("background taken away", clean)):

@@ -15,14 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.errors import DataError
-from understudy.rna.features import Integers, counted_rows, pairing_of_rows, rows_of
+from understudy.rna.control import without_control
+from understudy.rna.features import (
+    CERTAIN,
+    FEWEST,
+    ZONE,
+    Integers,
+    counted_rows,
+    pairing_of_rows,
+    places_of,
+    rows_of,
+)
 from understudy.rna.pairing import Pairs
 from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
 
-CERTAIN = 0.95  # of being paired, from where on a nucleotide shows the background
 USUAL = 0.02  # what paired nucleotides show where the control is good: helices breathe, and that is signal
-ZONE = 10  # nucleotides, counted from the 3' end, that share a level
-_FEWEST = 200  # nucleotides that make a median worth believing
 _MANY = 2000  # of one place: those of the hairpin that every molecule has, not those of a few related designs
 _LARGEST = 0.5  # of the scale; beyond it the data are not background plus signal
 
@@ -41,7 +48,7 @@ class Background:
     def without(self, molecules: Molecules) -> Molecules:
         """A copy of the molecules with the background taken from their reactivities, and errors scaled alike."""
         everything = np.arange(len(molecules))
-        places = np.minimum(_places(molecules, everything), len(self.level) - 1)
+        places = np.minimum(places_of(molecules, everything), len(self.level) - 1)
         level = self.level[places, molecules.tokens]
         reactivity = (molecules.reactivity - level) * self.scale
         return replace(molecules, reactivity=reactivity, error=molecules.error * self.scale)
@@ -56,8 +63,29 @@ class Background:
         )
 
 
+def without_background(
+    molecules: Molecules, index: Integers, pairs: Pairs, chemicals: Sequence[str]
+) -> tuple[Molecules, list[str]]:
+    """A copy of the molecules as they are learnt from, and what a person should know of it, in lines.
+
+    The control of ``chemicals`` is undone where the errors tell it, then the background of the molecules ``index``
+    is taken away from all.
+
+    Raises:
+        DataError: as :func:`fit_background`.
+    """
+    treated, lines = without_control(molecules, index, pairs, chemicals)
+    background = fit_background(treated, index, pairs, chemicals, molecules)
+    lines.append(f"background taken from the training reactivities: {background.lines()}")
+    return background.without(treated), lines
+
+
 def fit_background(
-    molecules: Molecules, index: Integers, pairs: Pairs, chemicals: Sequence[str] = CHEMICALS
+    molecules: Molecules,
+    index: Integers,
+    pairs: Pairs,
+    chemicals: Sequence[str] = CHEMICALS,
+    reported: Molecules | None = None,
 ) -> Background:
     """The background of the molecules ``index``, those that pass the filter; ``pairs`` of all ``molecules``.
 
@@ -67,6 +95,8 @@ def fit_background(
 
     Args:
         chemicals: those whose control was poor; the others are left as they are.
+        reported: the molecules as they were reported, if that is not what they are here (see
+            :mod:`understudy.rna.control`): the 90th percentile of those is kept.
 
     Raises:
         DataError: too few paired nucleotides to tell, or levels that cannot be background.
@@ -75,35 +105,28 @@ def fit_background(
     counted = counted_rows(molecules, index)
     values, tokens = molecules.reactivity[rows[counted]], molecules.tokens[rows[counted]]
     paired = pairing_of_rows(pairs, molecules, index)[counted, 0] >= CERTAIN
-    places = _places(molecules, index)[counted]
+    places = places_of(molecules, index)[counted]
     level = np.zeros((int(places.max(initial=0)) + 1, len(ALPHABET), len(CHEMICALS)), np.float32)
     for token, letter in enumerate(ALPHABET):
         here = paired & (tokens == token)
-        if here.sum() < _FEWEST:
+        if here.sum() < FEWEST:
             raise DataError(
                 f"dataset.background: only {here.sum()} certainly paired {letter} in the training "
-                f"molecules, {_FEWEST} are needed; use dataset.background=none"
+                f"molecules, {FEWEST} are needed; use dataset.background=none"
             )
         level[:, token] = np.median(values[here], axis=0)
-        for width, enough in ((ZONE, _FEWEST), (1, _MANY)):
+        for width, enough in ((ZONE, FEWEST), (1, _MANY)):
             for part, n in enumerate(np.bincount(places[here] // width)):
                 if n >= enough:
                     shared = np.median(values[here & (places // width == part)], axis=0)
                     level[part * width : (part + 1) * width, token] = shared
     level = np.maximum(level - USUAL, 0)
     level[..., [chemical not in chemicals for chemical in CHEMICALS]] = 0
-    if level.max() > _LARGEST:
+    usual = np.median(level[places, tokens], axis=0).max()
+    if usual > _LARGEST:
         raise DataError(
-            f"dataset.background: paired nucleotides react as much as {level.max():.2f}: this is no background"
+            f"dataset.background: paired nucleotides react as much as {usual:.2f}: this is no background"
         )
-    before = np.quantile(values, 0.9, axis=0)
+    before = np.quantile((reported or molecules).reactivity[rows[counted]], 0.9, axis=0)
     after = np.quantile(values - level[places, tokens], 0.9, axis=0)
     return Background(level, (before / after).astype(np.float32))
-
-
-def _places(molecules: Molecules, index: Integers) -> NDArray[np.int64]:
-    """(N,) how far each nucleotide of the molecules ``index`` is from the 3' end."""
-    lengths = molecules.lengths[index]
-    ends = np.repeat(np.cumsum(lengths), lengths)
-    places: NDArray[np.int64] = ends - 1 - np.arange(len(ends))
-    return places

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.float32]
 
+CERTAIN = 0.95  # of being paired, from where on a nucleotide cannot react
+ZONE = 10  # nucleotides, counted from the 3' end, that have a level in common
+FEWEST = 200  # nucleotides that make a median worth believing
 OUTSIDE = 4  # the token beyond the ends of a molecule, after those of A, C, G and U
 
 
@@ -26,6 +29,14 @@ def rows_of(offsets: Integers, index: Integers) -> NDArray[np.int64]:
     """The rows (N,) of the runs ``index``, one after the other, in a flat array cut by ``offsets``."""
     starts = np.asarray(offsets, np.int64)[index]
     return ranges(starts, np.asarray(offsets, np.int64)[np.asarray(index) + 1] - starts)
+
+
+def places_of(molecules: Molecules, index: Integers) -> NDArray[np.int64]:
+    """(N,) how far each nucleotide of the molecules ``index`` is from the 3' end."""
+    lengths = molecules.lengths[index]
+    ends = np.repeat(np.cumsum(lengths), lengths)
+    places: NDArray[np.int64] = ends - 1 - np.arange(len(ends))
+    return places
 
 
 def counted_rows(molecules: Molecules, index: Integers) -> NDArray[np.bool_]:

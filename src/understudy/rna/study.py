@@ -22,7 +22,7 @@ from understudy.core.spec import DataSpec, Role, Signal
 from understudy.core.study import Outcome, Parts, Request
 from understudy.errors import ConfigError, DataError, ModelError, did_you_mean
 from understudy.progress import Progress
-from understudy.rna.background import fit_background
+from understudy.rna.background import without_background
 from understudy.rna.baselines import (
     Baseline,
     evaluate_baselines,
@@ -159,9 +159,9 @@ class ReactivityStudy:
         if table.pairs is None:
             raise DataError(f"dataset.background={wanted} needs base-pairing probabilities")
         chemicals = CHEMICALS if wanted == "both" else (wanted,)
-        background = fit_background(table.molecules, train, table.pairs, chemicals)
-        notes.append(f"background taken from the training reactivities: {background.lines()}")
-        return Probed(background.without(table.molecules), table.pairs)
+        molecules, lines = without_background(table.molecules, train, table.pairs, chemicals)
+        notes += lines
+        return Probed(molecules, table.pairs)
 
     def _pairs(self, molecules: Molecules, progress: Progress, notes: list[str]) -> Pairs | None:
         wanted = self._probing.pairing

@@ -1,0 +1,164 @@
+"""The untreated control of an experiment, told from its errors, and undone where it was poor.
+
+Mutations are counted with the chemical and without it; the rate without it, the control, is subtracted. A control
+that mutates at a few places only, by few reads or by reads of other molecules, does harm: what is subtracted there
+is noise, and what should be subtracted elsewhere stays. Both rates come back from what is reported. Counts have the
+errors of Poisson, so with ``d`` and ``k`` for what one mutated read is worth in either experiment,
+
+    reactivity = treated - control
+    error²     = d · treated + k · control
+
+and ``error² - d · reactivity = (d + k) · control``. ``d`` is a number of the library divided by the reads of the
+molecule; ``d + k`` is found where the reactivity is far below zero, as the treated rate is small there.
+
+Where reads of other molecules are counted in both experiments (most of all in the hairpin near the 3' end that
+tells molecules apart), paired nucleotides seem to react with the chemical. The control shows the same, so it is
+needed there and stays subtracted. Axes: M molecules, N nucleotides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.rna.features import (
+    CERTAIN,
+    FEWEST,
+    ZONE,
+    Floats,
+    Integers,
+    counted_rows,
+    pairing_of_rows,
+    places_of,
+    rows_of,
+)
+from understudy.rna.pairing import Pairs
+from understudy.rna.table import CHEMICALS, Molecules
+
+MOST = (
+    0.4  # of the control, up to where the treated rates of a library do not depend on it; beyond it they do
+)
+_HIGH = 0.5  # reactivities from where on errors are well above their rounding
+_LOWEST = 0.02  # quantile: nearly the smallest error of counts, that without a control
+_NEAR, _SHARE = 1.1, 0.2  # of the nucleotides of a sparse control so many have nearly the smallest error
+_BELOW = -0.1  # reactivities from which what a read of the control is worth is told
+_FEWEST = 3  # of them in a molecule; with fewer it has the worth that is usual in the library
+_MUCH = (
+    2.0  # times what paired nucleotides usually show when treated: reads of others, in a zone that shows more
+)
+_ROUNDS = 5  # the level of treated paired nucleotides changes by less than a hundredth after four
+_FIRST = 0.1  # of these levels
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """Of one chemical: ``rate`` (N,), what was subtracted from each nucleotide.
+
+    Zero where nothing tells it, or where it is needed.
+    """
+
+    rate: Floats
+
+    def undone(self, molecules: Molecules, chemical: str) -> Molecules:
+        """A copy with treated rates for reactivities; NaN where the control was more than :data:`MOST`."""
+        k = CHEMICALS.index(chemical)
+        reactivity = molecules.reactivity.copy()
+        reactivity[:, k] += self.rate
+        reactivity[self.rate > MOST, k] = np.nan
+        return replace(molecules, reactivity=reactivity)
+
+
+def without_control(
+    molecules: Molecules, index: Integers, pairs: Pairs, chemicals: Sequence[str]
+) -> tuple[Molecules, list[str]]:
+    """A copy of the molecules with the control of ``chemicals`` undone, and a line for a person about each."""
+    lines = []
+    rows = rows_of(molecules.offsets, index)
+    for chemical in chemicals:
+        control = fit_control(molecules, index, pairs, chemical)
+        if control is None:
+            lines.append(f"the errors of {chemical} are not those of a sparse control: it stays subtracted")
+            continue
+        beyond = float((control.rate[rows] > MOST)[counted_rows(molecules, index)].mean())
+        lines.append(
+            f"the control of {chemical} is told from the errors and added again; {100 * beyond:.1f} % of the "
+            f"training nucleotides, where it was more than {MOST:g}, are left out"
+        )
+        molecules = control.undone(molecules, chemical)
+    return molecules, lines
+
+
+def fit_control(molecules: Molecules, index: Integers, pairs: Pairs, chemical: str) -> Control | None:
+    """The control of ``chemical`` of all molecules; None where the errors are not those of a sparse control.
+
+    Args:
+        index: the molecules whose scored ones give what one number holds for the library.
+        pairs: of all ``molecules``.
+    """
+    k = CHEMICALS.index(chemical)
+    owner = np.repeat(np.arange(len(molecules)), molecules.lengths)
+    reactivity, error = (a[:, k].astype(np.float64) for a in (molecules.reactivity, molecules.error))
+    with np.errstate(divide="ignore"):
+        per_read = 1 / molecules.reads[:, k].astype(np.float64)
+    per_read[~np.isfinite(per_read)] = np.nan
+    learnt = np.zeros(len(owner), np.bool_)
+    rows = rows_of(molecules.offsets, index)
+    learnt[rows] = counted_rows(molecules, index) & np.isfinite(per_read)[owner[rows]]
+    unit = _unit(reactivity, error, per_read[owner], learnt)
+    if unit is None:
+        return None
+    worth = unit * per_read
+    excess = np.maximum(np.nan_to_num(error**2 - worth[owner] * reactivity), 0)
+    paired = np.zeros(len(owner), np.bool_)
+    paired[rows] = pairing_of_rows(pairs, molecules, index)[:, 0] >= CERTAIN
+    below = (reactivity < _BELOW) & np.isfinite(worth)[owner]
+    rate, level = np.zeros_like(excess), _FIRST
+    for _ in range(_ROUNDS):
+        both = _worth_of_both(excess[below] / (level - reactivity[below]), owner[below], worth)
+        rate = np.nan_to_num(excess / both[owner])
+        shown = (reactivity + rate)[learnt & paired & (rate < MOST)]
+        if not len(shown):
+            return None
+        level = max(float(np.median(shown)), 0.0)
+    rate[_mixed(molecules, reactivity + rate, learnt & paired)] = 0
+    return Control(rate.astype(np.float32))
+
+
+def _mixed(molecules: Molecules, treated: Doubles, shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) whether a nucleotide is of a zone, counted from the 3' end, in which reads of other molecules count."""
+    zones = places_of(molecules, np.arange(len(molecules))) // ZONE
+    level = np.full(int(zones.max(initial=0)) + 1, np.nan)
+    for zone in range(len(level)):
+        here = treated[shown & (zones == zone)]
+        if len(here) >= FEWEST:
+            level[zone] = np.median(here)
+    return (level > _MUCH * np.nanmedian(level))[zones] if np.isfinite(level).any() else shown & False
+
+
+def _unit(reactivity: Doubles, error: Doubles, per_read: Doubles, learnt: NDArray[np.bool_]) -> float | None:
+    """What one mutated read among one read is worth; None where hardly a nucleotide has no control."""
+    high = learnt & (reactivity > _HIGH) & np.isfinite(error)
+    if not high.any():
+        return None
+    found = error[high] ** 2 / (reactivity[high] * per_read[high])
+    unit = float(np.quantile(found, _LOWEST))
+    sparse = unit > 0 and float((found < _NEAR * unit).mean()) >= _SHARE
+    return unit if sparse else None
+
+
+def _worth_of_both(found: Doubles, owner: Integers, worth: Doubles) -> Doubles:
+    """(M,) ``d + k``: the median of what the nucleotides of a molecule say, or the usual multiple of ``d``."""
+    order = np.lexsort((found, owner))
+    counts = np.bincount(owner, minlength=len(worth))
+    enough = counts >= _FEWEST
+    middle = (np.cumsum(counts) - counts + counts // 2)[enough]
+    both = np.full(len(worth), np.nan)
+    both[enough] = found[order][middle]
+    sound = both > worth
+    usual = float(np.median(both[sound] / worth[sound])) if sound.any() else np.nan
+    return np.where(sound, both, usual * worth)

@@ -1,0 +1,131 @@
+"""Counts are drawn with a control and without; the rates of both come back from reactivities and errors alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.rna.control import MOST, fit_control, without_control
+from understudy.rna.molecules import Molecules
+from understudy.rna.pairing import Pairs
+
+N, LENGTH, HELIX = 150, 80, 30  # the first nucleotides of a molecule pair with the last, a loop between
+UNIT = 0.03  # mutations a read where the reactivity is 1
+Floats = NDArray[np.float64]
+
+
+def sparse(rng: np.random.Generator, shape: tuple[int, int], share: float = 0.2) -> Floats:
+    """Rates of a control that mutates at a few places only, and there too much."""
+    return np.where(rng.random(shape) < share, rng.uniform(0.05, 1.0, shape), 0.0)
+
+
+def experiment(
+    treated: Floats, control: Floats, rng: np.random.Generator, reads: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Reactivity, its error and what was subtracted, of counts with these rates; three decimals, as in files."""
+    one, other = 1 / (UNIT * reads), 3 / (UNIT * reads)  # of a mutated read; a third of the reads are control
+    counts, against = rng.poisson(treated / one), rng.poisson(control / other)
+    error = np.sqrt(counts * one**2 + against * other**2)
+    return np.round(counts * one - against * other, 3), np.round(error, 3), against * other
+
+
+def library(control: Floats | None = None, more: Floats | float = 0.0) -> tuple[Molecules, Pairs, Floats]:
+    """Molecules of which DMS has this control, their pairs, and what was subtracted (N, LENGTH)."""
+    rng = np.random.default_rng(1)
+    place = np.arange(LENGTH)
+    paired = (place < HELIX) | (place >= LENGTH - HELIX)
+    treated = np.broadcast_to(np.where(paired, 0.2, 0.9), (N, LENGTH)) + more
+    reads = rng.uniform(3000, 30000, (N, 1)).round()
+    made = experiment(treated, sparse(rng, treated.shape) if control is None else control, rng, reads)
+    reactivity, error, subtracted = made
+    good = rng.uniform(0, 1, (N * LENGTH))
+    molecules = Molecules(
+        ids=tuple(f"m{i}" for i in range(N)),
+        offsets=np.arange(N + 1) * LENGTH,
+        tokens=rng.integers(0, 4, N * LENGTH).astype(np.uint8),
+        reactivity=np.stack([good, reactivity.ravel()], 1).astype(np.float32),
+        error=np.stack([0.1 + 0 * good, error.ravel()], 1).astype(np.float32),
+        signal_to_noise=np.full((N, 2), 5, np.float32),
+        reads=np.repeat(reads, 2, 1).astype(np.float32),
+        sn_filter=np.ones((N, 2), bool),
+        dataset=np.zeros(N, np.int16),
+        dataset_names=("x",),
+    )
+    i = np.tile(np.arange(HELIX, dtype=np.uint16), N)
+    j = (LENGTH - 1 - i).astype(np.uint16)
+    return molecules, Pairs(np.arange(N + 1) * HELIX, i, j, np.full(HELIX * N, 0.99, np.float32)), subtracted
+
+
+def dms(molecules: Molecules) -> NDArray[np.float32]:
+    return molecules.reactivity[:, 1].reshape(N, LENGTH)
+
+
+def test_what_was_subtracted_comes_back_from_the_errors() -> None:
+    molecules, pairs, subtracted = library()
+    control = fit_control(molecules, np.arange(N), pairs, "DMS")
+    assert control is not None
+    found = control.rate.reshape(N, LENGTH)
+    assert np.median(np.abs(found - subtracted)[subtracted > 0.1] / subtracted[subtracted > 0.1]) < 0.06
+    assert np.abs(found[subtracted == 0]).max() < 0.05
+    undone, little = dms(control.undone(molecules, "DMS")), found <= MOST
+    np.testing.assert_array_equal(np.isfinite(undone), little)
+    treated = dms(molecules) + subtracted
+    assert np.abs(undone - treated)[little].mean() < 0.2 * np.abs(dms(molecules) - treated)[little].mean()
+
+
+def test_only_the_chemical_that_is_named_changes_and_nothing_in_place() -> None:
+    molecules, pairs, _ = library()
+    before = molecules.reactivity.copy()
+    undone, lines = without_control(molecules, np.arange(N), pairs, ["DMS"])
+    np.testing.assert_array_equal(molecules.reactivity, before)
+    np.testing.assert_array_equal(undone.reactivity[:, 0], before[:, 0])
+    assert (dms(undone) > dms(molecules) + 0.1).mean() > 0.05
+    assert "control of DMS" in lines[0]
+    assert "left out" in lines[0]
+
+
+def test_errors_of_another_kind_change_nothing() -> None:
+    everywhere = np.full((N, LENGTH), 0.15)  # a good control: what it counts is everywhere
+    molecules, pairs, _ = library(everywhere)
+    undone, lines = without_control(molecules, np.arange(N), pairs, ["2A3", "DMS"])
+    np.testing.assert_array_equal(undone.reactivity, molecules.reactivity)
+    assert len(lines) == 2
+    assert all("stays subtracted" in line for line in lines)
+
+
+def test_molecules_without_reads_stay_and_others_do_not_depend_on_them() -> None:
+    molecules, pairs, _ = library()
+    reads, error = molecules.reads.copy(), molecules.error.copy()
+    reads[100:, 1] = np.nan
+    reads[140:, 1] = 0
+    error[130 * LENGTH :] = 7
+    odd = replace(molecules, reads=reads, error=error)
+    found, alone = (fit_control(m, np.arange(100), pairs, "DMS") for m in (odd, molecules))
+    assert found is not None
+    assert alone is not None
+    assert not found.rate[100 * LENGTH :].any()
+    np.testing.assert_allclose(found.rate[: 100 * LENGTH], alone.rate[: 100 * LENGTH], atol=0.01)
+
+
+def test_only_scored_training_molecules_say_what_holds_for_the_library() -> None:
+    molecules, pairs, _ = library()
+    error, passed = molecules.error.copy(), molecules.sn_filter.copy()
+    error[75 * LENGTH :] *= 3
+    passed[50:75] = False
+    error[50 * LENGTH : 75 * LENGTH] *= 3
+    odd = replace(molecules, error=error, sn_filter=passed)
+    found, alone = (fit_control(m, np.arange(75), pairs, "DMS") for m in (odd, molecules))
+    assert found is not None
+    assert alone is not None
+    np.testing.assert_allclose(found.rate[: 50 * LENGTH], alone.rate[: 50 * LENGTH], atol=0.02)
+
+
+def test_where_reads_of_others_are_counted_the_control_stays_subtracted() -> None:
+    mixed = np.arange(LENGTH) >= LENGTH - 10
+    control = sparse(np.random.default_rng(2), (N, LENGTH))
+    molecules, pairs, _ = library(np.where(mixed, 0.5, control), np.where(mixed, 0.5, 0.0))
+    undone, _ = without_control(molecules, np.arange(N), pairs, ["DMS"])
+    np.testing.assert_array_equal(dms(undone)[:, mixed], dms(molecules)[:, mixed])
+    assert (dms(undone) > dms(molecules) + 0.1)[:, ~mixed].mean() > 0.05
