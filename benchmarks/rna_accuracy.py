@@ -36,7 +36,7 @@ from understudy.rna.features import pairing_of_rows
 from understudy.rna.medians import Medians
 from understudy.rna.molecules import Molecules, read_molecules, write_molecules
 from understudy.rna.pairing import Pairs, pairing_of
-from understudy.rna.trees import TreeSettings, fit_trees
+from understudy.rna.trees import Trees, TreeSettings, fit_trees
 
 N_FOLDS = 5
 # Epochs and learning rate of `full` were best on the validation molecules of folds 0 and 1 (GOALS["folds"]).
@@ -196,6 +196,7 @@ def trees(work: Work, only: Sequence[str]) -> None:
     clean, _ = without_background(learnt, index, pairs, ["DMS"])
     everything = np.arange(len(tested))
     pairing = pairing_of_rows(test_pairs, tested, everything)
+    kept: Trees | None = None
     for name, molecules in (("as measured", learnt), ("background taken away", clean)):
         for most in (3000, None):
             label = f"trees, {name}, {f'{most:,}' if most else 'all'} molecules"
@@ -209,10 +210,11 @@ def trees(work: Work, only: Sequence[str]) -> None:
             done[label] = {"mae": found.mae, **figures, "training": f"{seconds:.0f} s"}
             store.write_text(json.dumps(done))
             print(label, done[label], flush=True)
-    _keep_trees(work, clean, pairs)
+            kept = fitted if molecules is clean and most is None else None
+    _keep_trees(work, clean, pairs, kept)
 
 
-def _keep_trees(work: Work, learnt: Molecules, pairs: Pairs) -> None:
+def _keep_trees(work: Work, learnt: Molecules, pairs: Pairs, fitted: Trees | None) -> None:
     """Trees on all molecules in the folders of the library's networks, which were trained with dataset.trees=false.
 
     A run of its own fits them beside every network; these have all learnt from the same molecules.
@@ -229,7 +231,7 @@ def _keep_trees(work: Work, learnt: Molecules, pairs: Pairs) -> None:
         np.flatnonzero([name in names for name in learnt.ids])
         for names in (set(splits[0]["train"]), set(splits[0]["val"]))
     )
-    fitted = fit_trees(learnt, train, pairs=pairs, settings=TreeSettings(max_molecules=None))
+    fitted = fitted or fit_trees(learnt, train, pairs=pairs, settings=TreeSettings(max_molecules=None))
     for run in wanting:
         medians = [b for b in read_baselines(run, with_pairing=True) if isinstance(b, Medians)]
         write_baselines(run, [*medians, with_intervals(fitted, learnt, val, pairs)])

@@ -126,8 +126,9 @@ def fit_trees(
 ) -> Trees:
     """Fit to the clipped reactivities of the molecules ``index`` that count for the official figure.
 
-    At most ``settings.max_molecules`` of them, drawn by ``settings.seed``. With ``pairs`` of all ``molecules``
-    the pairing probabilities in the window are features too.
+    At most ``settings.max_molecules`` of them, drawn by ``settings.seed``; a chemical is learnt from all
+    nucleotides that have its value. With ``pairs`` of all ``molecules`` the pairing probabilities in the window
+    are features too.
 
     Raises:
         DataError: no molecule has both chemicals measured with ``SN_filter = 1``.
@@ -137,8 +138,7 @@ def fit_trees(
     settings = settings or TreeSettings()
     chosen = drawn(molecules, np.asarray(index), settings)
     rows = rows_of(molecules.offsets, chosen)
-    counted = counted_rows(molecules, chosen)
-    if not counted.any():
+    if not counted_rows(molecules, chosen).any():
         raise DataError(
             "no training molecule has SN_filter = 1 for both chemicals: no baseline can be fitted"
         )
@@ -148,10 +148,13 @@ def fit_trees(
         None if pairs is None else pairing_of_rows(pairs, molecules, chosen),
         settings.width,
     )
-    features = windows.rows(np.flatnonzero(counted))
-    targets = np.clip(molecules.reactivity[rows[counted]], 0.0, 1.0)
+    targets = np.clip(molecules.reactivity[rows], 0.0, 1.0)
+    measured = np.isfinite(targets)
+    known = measured.any(axis=1)
+    features, targets, measured = windows.rows(np.flatnonzero(known)), targets[known], measured[known]
     forests = []
     for k in range(targets.shape[1]):
+        here = measured[:, k]
         forest = HistGradientBoostingRegressor(
             loss="absolute_error",
             max_iter=settings.n_trees,
@@ -160,7 +163,7 @@ def fit_trees(
             early_stopping=False,  # it would set aside a part of the data, and stop elsewhere at each size
             random_state=settings.seed,
         )
-        forests.append(forest.fit(features, targets[:, k]))
+        forests.append(forest.fit(features[here] if not here.all() else features, targets[here, k]))
     return Trees(settings, pairs is not None, tuple(forests), len(chosen))
 
 

@@ -142,6 +142,20 @@ def test_only_scored_molecules_teach_and_so_many_as_may() -> None:
     assert (guesses[0] != guesses[2]).any()
 
 
+def test_a_value_that_is_missing_is_missed_by_its_chemical_alone() -> None:
+    molecules = learnable(20)
+    some = molecules.reactivity.copy()
+    some[::3, 1] = np.nan
+    gaps = replace(molecules, reactivity=some)
+    whole, less = (
+        fit_trees(m, np.arange(20), settings=SMALL).predict(molecules.tokens, molecules.offsets)
+        for m in (molecules, gaps)
+    )
+    np.testing.assert_array_equal(less[:, 0], whole[:, 0])
+    assert (less[:, 1] != whole[:, 1]).any()
+    assert np.isfinite(less[:, :2]).all()
+
+
 def test_without_a_scored_molecule_trees_cannot_be_fitted() -> None:
     with pytest.raises(DataError, match="SN_filter"):
         fit_trees(made_molecules([9, 9], scored=[False, False]), np.arange(2))
