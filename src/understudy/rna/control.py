@@ -49,6 +49,8 @@ _FEWEST = 3  # of them in a molecule; with fewer it has the worth that is usual 
 _MUCH = (
     2.0  # times what paired nucleotides usually show when treated: reads of others, in a zone that shows more
 )
+_FAR_BELOW, _SUSPECT = -0.3, 0.05  # a share of the reactivities that no good control pulls below
+_LOOKED_AT = 2000  # molecules; a library tells its control from far fewer than it has
 _ROUNDS = 5  # the level of treated paired nucleotides changes by less than a hundredth after four
 _FIRST = 0.1  # of these levels
 
@@ -93,6 +95,22 @@ def without_control(
     return molecules, lines
 
 
+def seem_poor(molecules: Molecules, index: Integers) -> list[str]:
+    """The chemicals whose errors are those of a sparse control, and whose reactivities show the harm it does."""
+    some = molecules.take(np.asarray(index)[:: max(1, len(index) // _LOOKED_AT)])
+    everything = np.arange(len(some))
+    owner = np.repeat(everything, some.lengths)
+    counted, found = counted_rows(some, everything), []
+    for k, chemical in enumerate(CHEMICALS):
+        reactivity, error = (a[:, k].astype(np.float64) for a in (some.reactivity, some.error))
+        per_read = _per_read(some, k)[owner]
+        learnt = counted & np.isfinite(per_read)
+        pulled = learnt.any() and (reactivity[learnt] < _FAR_BELOW).mean() >= _SUSPECT
+        if pulled and _unit(reactivity, error, per_read, learnt) is not None:
+            found.append(chemical)
+    return found
+
+
 def fit_control(molecules: Molecules, index: Integers, pairs: Pairs, chemical: str) -> Control | None:
     """The control of ``chemical`` of all molecules; None where the errors are not those of a sparse control.
 
@@ -103,9 +121,7 @@ def fit_control(molecules: Molecules, index: Integers, pairs: Pairs, chemical: s
     k = CHEMICALS.index(chemical)
     owner = np.repeat(np.arange(len(molecules)), molecules.lengths)
     reactivity, error = (a[:, k].astype(np.float64) for a in (molecules.reactivity, molecules.error))
-    with np.errstate(divide="ignore"):
-        per_read = 1 / molecules.reads[:, k].astype(np.float64)
-    per_read[~np.isfinite(per_read)] = np.nan
+    per_read = _per_read(molecules, k)
     learnt = np.zeros(len(owner), np.bool_)
     rows = rows_of(molecules.offsets, index)
     learnt[rows] = counted_rows(molecules, index) & np.isfinite(per_read)[owner[rows]]
@@ -138,6 +154,14 @@ def _mixed(molecules: Molecules, treated: Doubles, shown: NDArray[np.bool_]) -> 
         if len(here) >= FEWEST:
             level[zone] = np.median(here)
     return (level > _MUCH * np.nanmedian(level))[zones] if np.isfinite(level).any() else shown & False
+
+
+def _per_read(molecules: Molecules, k: int) -> Doubles:
+    """(M,) one through the reads of chemical ``k``; NaN where they are not known."""
+    with np.errstate(divide="ignore"):
+        per_read = 1 / molecules.reads[:, k].astype(np.float64)
+    per_read[~np.isfinite(per_read)] = np.nan
+    return per_read
 
 
 def _unit(reactivity: Doubles, error: Doubles, per_read: Doubles, learnt: NDArray[np.bool_]) -> float | None:

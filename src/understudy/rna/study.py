@@ -32,6 +32,7 @@ from understudy.rna.baselines import (
     write_baselines,
 )
 from understudy.rna.batches import Probed
+from understudy.rna.control import seem_poor
 from understudy.rna.datasets import Probing, RnaDataset
 from understudy.rna.evaluate import ProfileEvaluation, evaluate_profiles, metrics_of, table_lines
 from understudy.rna.features import pairing_of_rows, rows_of
@@ -155,6 +156,11 @@ class ReactivityStudy:
         """The molecules as they are learnt from."""
         wanted = self._probing.background
         if wanted == "none":
+            notes += [
+                f"the control of {chemical} looks poor: many reactivities are far below zero, and the errors say "
+                f"that it is sparse; dataset.background={chemical} undoes it"
+                for chemical in seem_poor(table.molecules, train)
+            ]
             return table
         if table.pairs is None:
             raise DataError(f"dataset.background={wanted} needs base-pairing probabilities")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.rna.control import MOST, fit_control, without_control
+from understudy.rna.control import MOST, fit_control, seem_poor, without_control
 from understudy.rna.molecules import Molecules
 from understudy.rna.pairing import Pairs
 
@@ -129,3 +129,17 @@ def test_where_reads_of_others_are_counted_the_control_stays_subtracted() -> Non
     undone, _ = without_control(molecules, np.arange(N), pairs, ["DMS"])
     np.testing.assert_array_equal(dms(undone)[:, mixed], dms(molecules)[:, mixed])
     assert (dms(undone) > dms(molecules) + 0.1)[:, ~mixed].mean() > 0.05
+
+
+def test_a_poor_control_is_noticed_and_others_are_not() -> None:
+    harmful, _, _ = library()
+    everywhere, _, _ = library(np.full((N, LENGTH), 0.15))
+    harmless, _, _ = library(np.zeros((N, LENGTH)))
+    every = np.arange(N)
+    assert [seem_poor(m, every) for m in (harmful, everywhere, harmless)] == [["DMS"], [], []]
+    noisy = replace(harmful, sn_filter=np.zeros((N, 2), bool))
+    unknown = replace(harmful, reads=np.full((N, 2), np.nan, np.float32))
+    assert [seem_poor(m, every) for m in (noisy, unknown)] == [[], []]
+    dense, _, _ = library(np.random.default_rng(3).uniform(0.2, 1.4, (N, LENGTH)))  # far too much everywhere
+    assert (dms(dense) < -0.3).mean() > 0.2
+    assert seem_poor(dense, every) == []
