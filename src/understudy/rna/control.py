@@ -11,9 +11,11 @@ errors of Poisson, so with ``d`` and ``k`` for what one mutated read is worth in
 and ``error² - d · reactivity = (d + k) · control``. ``d`` is a number of the library divided by the reads of the
 molecule; ``d + k`` is found where the reactivity is far below zero, as the treated rate is small there.
 
-Where reads of other molecules are counted in both experiments (most of all in the hairpin near the 3' end that
-tells molecules apart), paired nucleotides seem to react with the chemical. The control shows the same, so it is
-needed there and stays subtracted. Axes: M molecules, N nucleotides.
+Where reads of other molecules are counted in both experiments, most of all in the hairpin near the 3' end that
+tells molecules apart, paired nucleotides seem to react with the chemical. What is reported of them says nothing but
+this, so that a network could only learn it by heart. Those that pair for certain are taken to show what such
+nucleotides show elsewhere, other paired ones are left out; what is free there does not tell molecules apart, and is
+undone as anywhere. Axes: M molecules, N nucleotides.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ _MUCH = (
 )
 _FAR_BELOW, _SUSPECT = -0.3, 0.05  # a share of the reactivities that no good control pulls below
 _LOOKED_AT = 2000  # molecules; a library tells its control from far fewer than it has
+_PAIRED = 0.5  # of pairing, from where on a nucleotide of a hairpin is of its stem
 _ROUNDS = 5  # the level of treated paired nucleotides changes by less than a hundredth after four
 _FIRST = 0.1  # of these levels
 
@@ -59,19 +62,18 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Control:
-    """Of one chemical: ``rate`` (N,), what was subtracted from each nucleotide.
+    """Of one chemical and each nucleotide: ``rate`` (N,), what was subtracted, and ``treated`` (N,), from what.
 
-    Zero where nothing tells it, or where it is needed.
+    The rate is zero where nothing tells it. The treated rate is NaN where nothing is known of it.
     """
 
     rate: Floats
+    treated: Floats
 
     def undone(self, molecules: Molecules, chemical: str) -> Molecules:
-        """A copy with treated rates for reactivities; NaN where the control was more than :data:`MOST`."""
-        k = CHEMICALS.index(chemical)
+        """A copy with treated rates for reactivities."""
         reactivity = molecules.reactivity.copy()
-        reactivity[:, k] += self.rate
-        reactivity[self.rate > MOST, k] = np.nan
+        reactivity[:, CHEMICALS.index(chemical)] = self.treated
         return replace(molecules, reactivity=reactivity)
 
 
@@ -86,10 +88,10 @@ def without_control(
         if control is None:
             lines.append(f"the errors of {chemical} are not those of a sparse control: it stays subtracted")
             continue
-        beyond = float((control.rate[rows] > MOST)[counted_rows(molecules, index)].mean())
+        lost = float(np.isnan(control.treated[rows])[counted_rows(molecules, index)].mean())
         lines.append(
-            f"the control of {chemical} is told from the errors and added again; {100 * beyond:.1f} % of the "
-            f"training nucleotides, where it was more than {MOST:g}, are left out"
+            f"the control of {chemical} is told from the errors and added again; {100 * lost:.1f} % of the "
+            f"training nucleotides, where it was more than {MOST:g} or reads are mixed, are left out"
         )
         molecules = control.undone(molecules, chemical)
     return molecules, lines
@@ -130,30 +132,41 @@ def fit_control(molecules: Molecules, index: Integers, pairs: Pairs, chemical: s
         return None
     worth = unit * per_read
     excess = np.maximum(np.nan_to_num(error**2 - worth[owner] * reactivity), 0)
-    paired = np.zeros(len(owner), np.bool_)
-    paired[rows] = pairing_of_rows(pairs, molecules, index)[:, 0] >= CERTAIN
+    pairing = pairing_of_rows(pairs, molecules, np.arange(len(molecules)))[:, 0]
+    certain = pairing >= CERTAIN
     below = (reactivity < _BELOW) & np.isfinite(worth)[owner]
     rate, level = np.zeros_like(excess), _FIRST
     for _ in range(_ROUNDS):
         both = _worth_of_both(excess[below] / (level - reactivity[below]), owner[below], worth)
         rate = np.nan_to_num(excess / both[owner])
-        shown = (reactivity + rate)[learnt & paired & (rate < MOST)]
+        shown = (reactivity + rate)[learnt & certain & (rate < MOST)]
         if not len(shown):
             return None
         level = max(float(np.median(shown)), 0.0)
-    rate[_mixed(molecules, reactivity + rate, learnt & paired)] = 0
-    return Control(rate.astype(np.float32))
+    treated = reactivity + rate
+    mixed, usual = _mixed(molecules, treated, learnt & certain)
+    treated[(rate > MOST) | (mixed & (pairing >= _PAIRED))] = np.nan
+    treated[mixed & certain & np.isfinite(reactivity)] = usual
+    return Control(rate.astype(np.float32), treated.astype(np.float32))
 
 
-def _mixed(molecules: Molecules, treated: Doubles, shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(N,) whether a nucleotide is of a zone, counted from the 3' end, in which reads of other molecules count."""
+def _mixed(
+    molecules: Molecules, treated: Doubles, shown: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], float]:
+    """(N,) whether reads of other molecules count in the zone of a nucleotide; what ``shown`` ones usually show.
+
+    Zones are counted from the 3' end.
+    """
     zones = places_of(molecules, np.arange(len(molecules))) // ZONE
     level = np.full(int(zones.max(initial=0)) + 1, np.nan)
     for zone in range(len(level)):
         here = treated[shown & (zones == zone)]
         if len(here) >= FEWEST:
             level[zone] = np.median(here)
-    return (level > _MUCH * np.nanmedian(level))[zones] if np.isfinite(level).any() else shown & False
+    if not np.isfinite(level).any():
+        return np.zeros(len(zones), np.bool_), np.nan
+    usual = float(np.nanmedian(level))
+    return (level > _MUCH * usual)[zones], usual
 
 
 def _per_read(molecules: Molecules, k: int) -> Doubles:

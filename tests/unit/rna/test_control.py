@@ -122,13 +122,39 @@ def test_only_scored_training_molecules_say_what_holds_for_the_library() -> None
     np.testing.assert_allclose(found.rate[: 50 * LENGTH], alone.rate[: 50 * LENGTH], atol=0.02)
 
 
-def test_where_reads_of_others_are_counted_the_control_stays_subtracted() -> None:
+def test_where_reads_of_others_are_counted_the_paired_show_what_they_show_elsewhere() -> None:
     mixed = np.arange(LENGTH) >= LENGTH - 10
     control = sparse(np.random.default_rng(2), (N, LENGTH))
-    molecules, pairs, _ = library(np.where(mixed, 0.5, control), np.where(mixed, 0.5, 0.0))
-    undone, _ = without_control(molecules, np.arange(N), pairs, ["DMS"])
-    np.testing.assert_array_equal(dms(undone)[:, mixed], dms(molecules)[:, mixed])
-    assert (dms(undone) > dms(molecules) + 0.1)[:, ~mixed].mean() > 0.05
+    molecules, pairs, _ = library(np.where(mixed, 0.3, control), np.where(mixed, 0.5, 0.0))
+    weak = np.array(pairs.p)
+    weak.reshape(N, HELIX)[:, :5] = 0.7  # of the last five nucleotides
+    found = fit_control(molecules, np.arange(N), replace(pairs, p=weak), "DMS")
+    assert found is not None
+    undone = dms(found.undone(molecules, "DMS"))
+    assert np.isnan(undone[:, -5:]).all()
+    assert np.ptp(undone[:, -10:-5]) == 0
+    assert abs(undone[0, -6] - 0.2) < 0.02
+    assert (np.isfinite(undone[:, ~mixed]) == (control[:, ~mixed] < MOST)).mean() > 0.9
+    alone = fit_control(
+        molecules, np.arange(N), replace(pairs, p=0 * weak), "DMS"
+    )  # nothing tells what is mixed
+    assert alone is None
+
+
+def test_free_nucleotides_between_mixed_ones_are_undone_as_all_others() -> None:
+    loop = (np.arange(LENGTH) >= LENGTH - 10) & (np.arange(LENGTH) < LENGTH - 4)
+    stem = np.arange(LENGTH) >= LENGTH - 4
+    control = sparse(np.random.default_rng(2), (N, LENGTH))
+    molecules, pairs, subtracted = library(np.where(stem, 0.3, control), np.where(stem, 0.5, 0.0))
+    some = np.array(pairs.p)
+    some.reshape(N, HELIX)[:, 4:10] = 0.1
+    found = fit_control(molecules, np.arange(N), replace(pairs, p=some), "DMS")
+    assert found is not None
+    undone = dms(found.undone(molecules, "DMS"))
+    assert np.ptp(undone[:, stem]) == 0
+    told = np.isfinite(undone) & loop
+    assert told[:, loop].mean() > 0.7
+    assert np.abs(undone - (dms(molecules) + subtracted))[told].max() < 0.1
 
 
 def test_a_poor_control_is_noticed_and_others_are_not() -> None:
