@@ -74,8 +74,8 @@ def without_background(
     Raises:
         DataError: as :func:`fit_background`.
     """
-    treated, lines = without_control(molecules, index, pairs, chemicals)
-    background = fit_background(treated, index, pairs, chemicals, molecules)
+    treated, reported, lines = without_control(molecules, index, pairs, chemicals)
+    background = fit_background(treated, index, pairs, chemicals, reported)
     lines.append(f"background taken from the training reactivities: {background.lines()}")
     return background.without(treated), lines
 
@@ -96,7 +96,7 @@ def fit_background(
     Args:
         chemicals: those whose control was poor; the others are left as they are.
         reported: the molecules as they were reported, if that is not what they are here (see
-            :mod:`understudy.rna.control`): the 90th percentile of those is kept.
+            :mod:`understudy.rna.control`): the 90th percentile of those that are not NaN is kept.
 
     Raises:
         DataError: too few paired nucleotides to tell, or levels that cannot be background.
@@ -127,6 +127,8 @@ def fit_background(
         raise DataError(
             f"dataset.background: paired nucleotides react as much as {usual:.2f}: this is no background"
         )
-    before = np.quantile((reported or molecules).reactivity[rows[counted]], 0.9, axis=0)
-    after = np.quantile(values - level[places, tokens], 0.9, axis=0)
+    as_told = (reported or molecules).reactivity[rows[counted]]
+    known = np.isfinite(as_told).all(axis=1)
+    before = np.quantile(as_told[known], 0.9, axis=0)
+    after = np.quantile((values - level[places, tokens])[known], 0.9, axis=0)
     return Background(level, (before / after).astype(np.float32))

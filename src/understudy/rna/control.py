@@ -13,9 +13,8 @@ molecule; ``d + k`` is found where the reactivity is far below zero, as the trea
 
 Where reads of other molecules are counted in both experiments, most of all in the hairpin near the 3' end that
 tells molecules apart, paired nucleotides seem to react with the chemical. What is reported of them says nothing but
-this, so that a network could only learn it by heart. Those that pair for certain are taken to show what such
-nucleotides show elsewhere, other paired ones are left out; what is free there does not tell molecules apart, and is
-undone as anywhere. Axes: M molecules, N nucleotides.
+this, a network could only learn it by heart, and they are left out. What is free there stays as it was reported,
+but for what certain pairs of its letter show on average. Axes: M molecules, N nucleotides.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from understudy.rna.features import (
     rows_of,
 )
 from understudy.rna.pairing import Pairs
-from understudy.rna.table import CHEMICALS, Molecules
+from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
 
 MOST = (
     0.4  # of the control, up to where the treated rates of a library do not depend on it; beyond it they do
@@ -64,11 +63,13 @@ Doubles = NDArray[np.float64]
 class Control:
     """Of one chemical and each nucleotide: ``rate`` (N,), what was subtracted, and ``treated`` (N,), from what.
 
-    The rate is zero where nothing tells it. The treated rate is NaN where nothing is known of it.
+    The rate is zero where nothing tells it. The treated rate is NaN where nothing is known of it, and less sure
+    where reads of other molecules are counted (``mixed``, (N,)).
     """
 
     rate: Floats
     treated: Floats
+    mixed: NDArray[np.bool_]
 
     def undone(self, molecules: Molecules, chemical: str) -> Molecules:
         """A copy with treated rates for reactivities."""
@@ -79,9 +80,13 @@ class Control:
 
 def without_control(
     molecules: Molecules, index: Integers, pairs: Pairs, chemicals: Sequence[str]
-) -> tuple[Molecules, list[str]]:
-    """A copy of the molecules with the control of ``chemicals`` undone, and a line for a person about each."""
-    lines = []
+) -> tuple[Molecules, Molecules, list[str]]:
+    """The molecules with the control of ``chemicals`` undone, what was reported of them, and lines for a person.
+
+    Returns:
+        Two copies, and a line a chemical. In the second one is NaN where reads of other molecules are counted.
+    """
+    lines, reported = [], molecules
     rows = rows_of(molecules.offsets, index)
     for chemical in chemicals:
         control = fit_control(molecules, index, pairs, chemical)
@@ -94,7 +99,10 @@ def without_control(
             f"training nucleotides, where it was more than {MOST:g} or reads are mixed, are left out"
         )
         molecules = control.undone(molecules, chemical)
-    return molecules, lines
+        told = reported.reactivity.copy()
+        told[control.mixed, CHEMICALS.index(chemical)] = np.nan
+        reported = replace(reported, reactivity=told)
+    return molecules, reported, lines
 
 
 def seem_poor(molecules: Molecules, index: Integers) -> list[str]:
@@ -144,29 +152,33 @@ def fit_control(molecules: Molecules, index: Integers, pairs: Pairs, chemical: s
             return None
         level = max(float(np.median(shown)), 0.0)
     treated = reactivity + rate
-    mixed, usual = _mixed(molecules, treated, learnt & certain)
-    treated[(rate > MOST) | (mixed & (pairing >= _PAIRED))] = np.nan
-    treated[mixed & certain & np.isfinite(reactivity)] = usual
-    return Control(rate.astype(np.float32), treated.astype(np.float32))
-
-
-def _mixed(
-    molecules: Molecules, treated: Doubles, shown: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], float]:
-    """(N,) whether reads of other molecules count in the zone of a nucleotide; what ``shown`` ones usually show.
-
-    Zones are counted from the 3' end.
-    """
+    treated[rate > MOST] = np.nan
+    mixed = np.zeros(len(owner), np.bool_)
     zones = places_of(molecules, np.arange(len(molecules))) // ZONE
-    level = np.full(int(zones.max(initial=0)) + 1, np.nan)
-    for zone in range(len(level)):
+    others, usual = _mixed(zones, reactivity + rate, learnt & certain)
+    for zone in others:
+        within = zones == zone
+        mixed |= within
+        for token in range(len(ALPHABET)):
+            here = within & (molecules.tokens == token)
+            shown = learnt & certain & (here if (here & learnt & certain).sum() >= FEWEST else within)
+            treated[here] = reactivity[here] + usual - np.median(reactivity[shown])
+    treated[mixed & (pairing >= _PAIRED)] = np.nan
+    return Control(rate.astype(np.float32), treated.astype(np.float32), mixed)
+
+
+def _mixed(zones: Integers, treated: Doubles, shown: NDArray[np.bool_]) -> tuple[list[int], float]:
+    """The zones in which reads of other molecules are counted, and what ``shown`` nucleotides show in a usual one.
+
+    They show much more in a mixed one.
+    """
+    levels = {}
+    for zone in range(int(zones.max(initial=0)) + 1):
         here = treated[shown & (zones == zone)]
         if len(here) >= FEWEST:
-            level[zone] = np.median(here)
-    if not np.isfinite(level).any():
-        return np.zeros(len(zones), np.bool_), np.nan
-    usual = float(np.nanmedian(level))
-    return (level > _MUCH * usual)[zones], usual
+            levels[zone] = float(np.median(here))
+    usual = float(np.median(list(levels.values()))) if levels else np.nan
+    return [zone for zone, level in levels.items() if level > _MUCH * usual], usual
 
 
 def _per_read(molecules: Molecules, k: int) -> Doubles:
