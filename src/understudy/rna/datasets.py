@@ -28,6 +28,7 @@ class Probing:
     error_weight: float
     flip: bool
     pieces: float
+    ends: bool
     bucket: int
     positions: int | None
     background: str

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.rna.batches import Batching, Probed, ReactivityBatch
+from understudy.rna.ends import with_ends
+from understudy.rna.medians import Medians
 from understudy.rna.pieces import random_pieces
 
 Ints = NDArray[np.int64]
@@ -34,6 +36,7 @@ class MoleculeLoader:
         seed: int,
         flip: bool = False,
         pieces: float = 0.0,
+        ends: Medians | None = None,
         max_batches: int | None = None,
         rank: int = 0,
         world_size: int = 1,
@@ -43,7 +46,7 @@ class MoleculeLoader:
         self.weight = weight
         self.batching = batching
         self.seed, self.max_batches = seed, max_batches
-        self.flip, self.pieces = flip, pieces
+        self.flip, self.pieces, self.ends = flip, pieces, ends
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self._resume_at = self._done = 0
@@ -75,6 +78,7 @@ class MoleculeLoader:
         rng = np.random.default_rng((self.seed, self.epoch, self.rank, k))
         reverse = rng.random(len(molecules)) < 0.5 if self.flip else None
         batch = self.data.measured(molecules, self.weight, reverse)
+        batch = with_ends(batch, self.ends) if self.ends else batch
         return random_pieces(batch, self.pieces, rng) if self.pieces else batch
 
     def state_dict(self) -> dict[str, Any]:

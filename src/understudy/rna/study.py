@@ -84,6 +84,7 @@ class ReactivityStudy:
             error_weight=d.error_weight,
             flip=d.flip,
             pieces=d.pieces,
+            ends=d.ends,
             bucket=d.bucket,
             positions=d.positions,
         )

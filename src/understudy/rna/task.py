@@ -18,6 +18,7 @@ from understudy.core.oneshot import OneShotModel, apply
 from understudy.errors import ConfigError, did_you_mean
 from understudy.rna.batches import Batching, Probed, ReactivityBatch
 from understudy.rna.loader import MoleculeLoader
+from understudy.rna.medians import Kind, Medians, fit_medians
 from understudy.rna.molecules import CHEMICALS, Molecules
 
 WEIGHTS = ("log_snr", "none")
@@ -35,6 +36,8 @@ class Reactivities:
         error_weight: what the predicted errors count beside the reactivities.
         flip: read half of the molecules backwards, another half in every epoch.
         pieces: share of the batches that show pieces of the molecules; see :mod:`understudy.rna.pieces`.
+        ends: whether the ends of molecules, where nothing is measured, are taught what is usual for their letter
+            and pairing; see :mod:`understudy.rna.ends`.
         bucket, positions: see :class:`understudy.rna.batches.Batching`.
 
     Raises:
@@ -49,6 +52,7 @@ class Reactivities:
     error_weight: float = 0.2
     flip: bool = False
     pieces: float = 0.0
+    ends: bool = False
     bucket: int = 16
     positions: int | None = None
 
@@ -97,10 +101,15 @@ class Reactivities:
             seed=seed,
             flip=self.flip,
             pieces=self.pieces,
+            ends=self._usual(table, chosen) if self.ends else None,
             max_batches=max_batches,
             rank=rank,
             world_size=world_size,
         )
+
+    def _usual(self, table: Probed, chosen: NDArray[np.int64]) -> Medians:
+        kind: Kind = "nucleotide" if table.pairs is None else "pairing"
+        return fit_medians(table.molecules, chosen, kind, pairs=table.pairs)
 
     def loss(self, model: OneShotModel, batch: ReactivityBatch, *, epoch: int = 0) -> Tensor:
         """Weighted mean absolute error against clipped reactivities, plus that of the predicted errors."""
