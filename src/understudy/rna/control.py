@@ -161,8 +161,10 @@ def fit_control(molecules: Molecules, index: Integers, pairs: Pairs, chemical: s
         mixed |= within
         for token in range(len(ALPHABET)):
             here = within & (molecules.tokens == token)
-            shown = learnt & certain & (here if (here & learnt & certain).sum() >= FEWEST else within)
-            treated[here] = reactivity[here] + usual - np.median(reactivity[shown])
+            pairs_there = learnt & certain & here
+            if pairs_there.sum() < FEWEST:
+                pairs_there = learnt & certain & within
+            treated[here] = reactivity[here] + usual - np.median(reactivity[pairs_there])
     treated[mixed & (pairing >= _PAIRED)] = np.nan
     return Control(rate.astype(np.float32), treated.astype(np.float32), mixed)
 

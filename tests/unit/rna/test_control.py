@@ -109,6 +109,20 @@ def test_molecules_without_reads_stay_and_others_do_not_depend_on_them() -> None
     np.testing.assert_allclose(found.rate[: 100 * LENGTH], alone.rate[: 100 * LENGTH], atol=0.01)
 
 
+def test_a_molecule_whose_errors_cannot_be_gets_what_is_usual() -> None:
+    molecules, pairs, _ = library()
+    error = molecules.error.copy()
+    below = molecules.reactivity[:LENGTH, 1] < -0.1
+    assert below.sum() > 3
+    error[:LENGTH, 1][below] = 0.001  # less than treated reads alone have
+    odd = replace(molecules, error=error)
+    found, alone = (fit_control(m, np.arange(1, N), pairs, "DMS") for m in (odd, molecules))
+    assert found is not None
+    assert alone is not None
+    others = ~below & (alone.rate[:LENGTH] > 0.03)
+    np.testing.assert_allclose(found.rate[:LENGTH][others], alone.rate[:LENGTH][others], rtol=0.15)
+
+
 def test_only_scored_training_molecules_say_what_holds_for_the_library() -> None:
     molecules, pairs, _ = library()
     error, passed = molecules.error.copy(), molecules.sn_filter.copy()
