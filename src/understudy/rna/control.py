@@ -44,7 +44,7 @@ MOST = (
 )
 _HIGH = 0.5  # reactivities from where on errors are well above their rounding
 _LOWEST = 0.02  # quantile: nearly the smallest error of counts, that without a control
-_NEAR, _SHARE = 1.1, 0.2  # of the nucleotides of a sparse control so many have nearly the smallest error
+_NEAR, _SHARE = 1.1, 0.3  # of the nucleotides of a sparse control so many have nearly the smallest error
 _BELOW = -0.1  # reactivities from which what a read of the control is worth is told
 _FEWEST = 3  # of them in a molecule; with fewer it has the worth that is usual in the library
 _MUCH = (
