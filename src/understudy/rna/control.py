@@ -40,16 +40,14 @@ from understudy.rna.pairing import Pairs
 from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
 
 MOST = (
-    0.4  # of the control, up to where the treated rates of a library do not depend on it; beyond it they do
+    0.4  # of the control; the treated rates of a library do not depend on it up to here, and not far beyond
 )
 _HIGH = 0.5  # reactivities from where on errors are well above their rounding
 _LOWEST = 0.02  # quantile: nearly the smallest error of counts, that without a control
 _NEAR, _SHARE = 1.1, 0.3  # of the nucleotides of a sparse control so many have nearly the smallest error
 _BELOW = -0.1  # reactivities from which what a read of the control is worth is told
 _FEWEST = 3  # of them in a molecule; with fewer it has the worth that is usual in the library
-_MUCH = (
-    2.0  # times what paired nucleotides usually show when treated: reads of others, in a zone that shows more
-)
+_MUCH = 2.0  # times what treated pairs usually show: in a zone that shows more, reads of others are counted
 _FAR_BELOW, _SUSPECT = -0.3, 0.05  # a share of the reactivities that no good control pulls below
 _LOOKED_AT = 2000  # molecules; a library tells its control from far fewer than it has
 _PAIRED = 0.5  # of pairing, from where on a nucleotide of a hairpin is of its stem

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.rna.background import USUAL, without_background
 from understudy.rna.control import MOST, fit_control, seem_poor, without_control
 from understudy.rna.molecules import Molecules
 from understudy.rna.pairing import Pairs
@@ -177,3 +178,19 @@ def test_a_poor_control_is_noticed_and_others_are_not() -> None:
     dense, _, _ = library(np.random.default_rng(3).uniform(0.2, 1.4, (N, LENGTH)))  # far too much everywhere
     assert (dms(dense) < -0.3).mean() > 0.2
     assert seem_poor(dense, every) == []
+
+
+def test_what_is_learnt_has_neither_control_nor_background_and_the_scale_of_what_was_reported() -> None:
+    mixed = np.arange(LENGTH) >= LENGTH - 10
+    control = sparse(np.random.default_rng(2), (N, LENGTH))
+    molecules, pairs, _ = library(np.where(mixed, 0.3, control), np.where(mixed, 0.5, 0.0))
+    learnt, lines = without_background(molecules, np.arange(N), pairs, ["DMS"])
+    known = np.isfinite(dms(learnt)) & ~mixed
+    paired = (np.arange(LENGTH) < HELIX) & known
+    before, after = (np.quantile(dms(m)[known], 0.9) for m in (molecules, learnt))
+    np.testing.assert_allclose(after, before, rtol=0.01)
+    scale = learnt.error[:, 1].mean() / molecules.error[:, 1].mean()
+    np.testing.assert_allclose(np.median(dms(learnt)[paired]), USUAL * scale, atol=0.01)
+    assert np.abs(dms(learnt)[paired]).mean() < np.abs(dms(molecules)[paired] - 0.2).mean()
+    assert len(lines) == 2
+    assert "background taken" in lines[1]
