@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from understudy.core.cases import Case, CaseTable, table_from_cases
 from understudy.core.nets import Sizes, TokenSizes
@@ -94,3 +95,26 @@ def linear_table(n_cases: int = 12, n_rows: int = 400, *, seed: int = 0) -> Case
             y[k, 1] = 0.7 * y[k - 1, 1] + 0.2 * y[k - 1, 0] + 0.5 * u[k, 1] + 0.3
         cases.append(Case(f"case{i + 1:04d}", np.hstack([u, y]).astype(np.float32)))
     return table_from_cases(spec, cases)
+
+
+MUTATIONS = 0.03  # a read where the reactivity is 1
+
+
+def sparse_control(
+    rng: np.random.Generator, shape: tuple[int, ...], share: float = 0.2
+) -> NDArray[np.float64]:
+    """Rates of an untreated control that mutates at a few places only, and there too much."""
+    return np.where(rng.random(shape) < share, rng.uniform(0.05, 1.0, shape), 0.0)
+
+
+def counted_mutations(
+    treated: NDArray[np.float64],
+    control: NDArray[np.float64],
+    rng: np.random.Generator,
+    reads: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Reactivity, its error and what was subtracted, of counts with these rates; three decimals, as in files."""
+    one, other = 1 / (MUTATIONS * reads), 3 / (MUTATIONS * reads)  # of a mutated read; a third are control
+    counts, against = rng.poisson(treated / one), rng.poisson(control / other)
+    error = np.sqrt(counts * one**2 + against * other**2)
+    return np.round(counts * one - against * other, 3), np.round(error, 3), against * other

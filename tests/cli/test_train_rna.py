@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import understudy
-from helpers import Run
+from helpers import Run, counted_mutations, sparse_control
 from understudy.core.bundle import load_bundle
 from understudy.report.numbers import percent
 from understudy.rna.baselines import read_baselines
@@ -43,6 +43,18 @@ def with_twins(molecules: Molecules) -> Molecules:
     twice = molecules.take(index)
     dataset = np.repeat([0, 1], len(molecules)).astype(np.int16)
     return Molecules(**{**vars(twice), "dataset": dataset, "dataset_names": ("first", "second")})
+
+
+def with_a_poor_control(molecules: Molecules) -> Molecules:
+    """The same, DMS counted anew: at a fifth of the nucleotides a control far too high was subtracted."""
+    rng = np.random.default_rng(0)
+    mean = np.maximum(molecules.reactivity[:, 1].astype(float), 0.02)
+    known = np.isfinite(mean)
+    reads = np.repeat(molecules.reads[:, 1].astype(float), molecules.lengths)[known]
+    reactivity, error = molecules.reactivity.copy(), molecules.error.copy()
+    made = counted_mutations(mean[known], sparse_control(rng, reads.shape), rng, reads)
+    reactivity[known, 1], error[known, 1] = made[:2]
+    return Molecules(**{**vars(molecules), "reactivity": reactivity, "error": error})
 
 
 def test_everything_of_a_run(run: Run, tmp_path: Path) -> None:
@@ -184,6 +196,22 @@ def test_transfer_with_the_same_training_from_scratch_beside_it(run: Run, tmp_pa
     assert "from scratch" in (tmp_path / "second" / "report.html").read_text()
     names = [b["name"] for b in json.loads(Path("second/metrics.json").read_text())["baselines"]]
     assert names[0] == "from scratch"
+
+
+@pytest.mark.skipif(available() is not None, reason=str(available()))
+def test_a_poor_control_is_pointed_out_and_undone(run: Run, tmp_path: Path) -> None:
+    write_molecules(with_a_poor_control(made_molecules(120, 1, jobs=1)), tmp_path / "poor.parquet")
+    quick = [o for o in QUICK if not o.startswith(("experiment", "dataset.pairing"))]
+    quick += ["experiment=ribonanza", "dataset.path=poor.parquet", "model.kernel=3"]
+    done = run("train", *quick, "hydra.run.dir=as_reported")
+    assert done.status == 0, done.err
+    assert done.err.count("looks poor") == 1
+    assert "dataset.background=DMS undoes it" in done.err
+    done = run("train", *quick, "hydra.run.dir=undone", "dataset.background=DMS")
+    assert done.status == 0, done.err
+    assert "looks poor" not in done.err
+    assert "control of DMS is told from the errors" in done.err
+    assert "background taken from the training reactivities: DMS" in done.err
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.errors import DataError
-from understudy.rna.control import without_control
+from understudy.rna.control import MOST, SparseControl, fit_control, without_control
 from understudy.rna.features import (
     CERTAIN,
     FEWEST,
     ZONE,
     Integers,
     counted_rows,
+    drawn,
     pairing_of_rows,
     places_of,
     rows_of,
@@ -31,6 +32,7 @@ from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
 
 USUAL = 0.02  # what paired nucleotides show where the control is good: helices breathe, and that is signal
 _MANY = 2000  # of one place: those of the hairpin that every molecule has, not those of a few related designs
+_LEARNT = 20_000  # molecules, from which a library tells what it holds for all of them
 _LARGEST = 0.5  # of the scale; beyond it the data are not background plus signal
 
 
@@ -64,20 +66,43 @@ class Background:
 
 
 def without_background(
-    molecules: Molecules, index: Integers, pairs: Pairs, chemicals: Sequence[str]
+    molecules: Molecules, index: Integers, pairs: Pairs, chemicals: Sequence[str], *, part: int = _LEARNT
 ) -> tuple[Molecules, list[str]]:
     """A copy of the molecules as they are learnt from, and what a person should know of it, in lines.
 
     The control of ``chemicals`` is undone where the errors tell it, then the background of the molecules ``index``
-    is taken away from all.
+    is taken away from all. A library tells both from at most :data:`_LEARNT` molecules, and so many as ``part`` are
+    mended at a time: there is no need for more memory than that of the copy.
 
     Raises:
         DataError: as :func:`fit_background`.
     """
-    treated, reported, lines = without_control(molecules, index, pairs, chemicals)
-    background = fit_background(treated, index, pairs, chemicals, reported)
+    some = drawn(molecules, np.asarray(index), _LEARNT)
+    learnt, pairs_of_learnt, everything = molecules.take(some), pairs.take(some), np.arange(len(some))
+    found = {chemical: fit_control(learnt, pairs_of_learnt, chemical) for chemical in chemicals}
+    controls = [control for control in found.values() if control is not None]
+    treated, reported = without_control(learnt, pairs_of_learnt, controls)
+    lines = [_told(chemical, control, learnt, treated) for chemical, control in found.items()]
+    background = fit_background(treated, everything, pairs_of_learnt, chemicals, reported)
     lines.append(f"background taken from the training reactivities: {background.lines()}")
-    return background.without(treated), lines
+    reactivity = np.empty_like(molecules.reactivity)
+    for first in range(0, len(molecules), part):
+        here = np.arange(first, min(first + part, len(molecules)))
+        treated, _ = without_control(molecules.take(here), pairs.take(here), controls)
+        rows = slice(molecules.offsets[here[0]], molecules.offsets[here[-1] + 1])
+        reactivity[rows] = background.without(treated).reactivity
+    return replace(molecules, reactivity=reactivity, error=molecules.error * background.scale), lines
+
+
+def _told(chemical: str, control: SparseControl | None, molecules: Molecules, treated: Molecules) -> str:
+    if control is None:
+        return f"the errors of {chemical} are not those of a sparse control: it stays subtracted"
+    counted = counted_rows(molecules, np.arange(len(molecules)))
+    lost = np.isnan(treated.reactivity[counted, CHEMICALS.index(chemical)]).mean()
+    return (
+        f"the control of {chemical} is told from the errors and added again; {100 * lost:.1f} % of the training "
+        f"nucleotides, where it was more than {MOST:g} or reads are mixed, are left out"
+    )
 
 
 def fit_background(

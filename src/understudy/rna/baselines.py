@@ -17,11 +17,11 @@ from understudy.core.bundle import find_bundle
 from understudy.core.files import write_json
 from understudy.errors import ModelError
 from understudy.rna.evaluate import ProfileEvaluation, evaluate_profiles
-from understudy.rna.features import Integers, pairing_of_rows, rows_of
+from understudy.rna.features import Integers, drawn, pairing_of_rows, rows_of
 from understudy.rna.intervals import fit_profile_intervals
 from understudy.rna.medians import Medians, fit_medians
 from understudy.rna.pairing.pairs import offsets_of
-from understudy.rna.trees import Trees, TreeSettings, drawn, fit_trees
+from understudy.rna.trees import Trees, TreeSettings, fit_trees
 
 if TYPE_CHECKING:
     from understudy.rna.molecules import Molecules
@@ -69,7 +69,7 @@ def fit_baselines(
 
 def with_intervals(trees: Trees, molecules: Molecules, index: Integers, pairs: Pairs | None) -> Trees:
     """``trees`` with intervals fitted on molecules of ``index``, which did not train: as many as may fit trees."""
-    index = drawn(molecules, np.asarray(index), trees.settings)
+    index = drawn(molecules, np.asarray(index), trees.settings.max_molecules, trees.settings.seed)
     rows = rows_of(molecules.offsets, index)
     pairing = pairing_of_rows(pairs, molecules, index) if trees.with_pairing and pairs is not None else None
     tokens = molecules.tokens[rows]

@@ -34,7 +34,6 @@ from understudy.rna.features import (
     counted_rows,
     pairing_of_rows,
     places_of,
-    rows_of,
 )
 from understudy.rna.pairing import Pairs
 from understudy.rna.table import ALPHABET, CHEMICALS, Molecules
@@ -69,102 +68,158 @@ class Control:
     treated: Floats
     mixed: NDArray[np.bool_]
 
-    def undone(self, molecules: Molecules, chemical: str) -> Molecules:
-        """A copy with treated rates for reactivities."""
-        reactivity = molecules.reactivity.copy()
-        reactivity[:, CHEMICALS.index(chemical)] = self.treated
-        return replace(molecules, reactivity=reactivity)
+
+@dataclass(frozen=True, eq=False)
+class SparseControl:
+    """What holds for all molecules of a library, of the control of one ``chemical``.
+
+    Args:
+        unit: what one mutated read among one read is worth, treated.
+        level: what treated paired nucleotides show.
+        worth: what a mutated read is worth in both experiments together, in multiples of the treated one; of a
+            molecule that does not tell it itself.
+        mixed: zones in which reads of other molecules are counted, and what is added there by letter, (4,), to
+            reactivities as reported.
+    """
+
+    chemical: str
+    unit: float
+    level: float
+    worth: float
+    mixed: dict[int, Doubles]
+
+    def of(self, molecules: Molecules, pairs: Pairs) -> Control:
+        """The control of each nucleotide, of molecules of this library; ``pairs`` are theirs."""
+        reads = _Reads(molecules, self.chemical)
+        rate = reads.control(self.unit, self.level, self.worth)
+        treated = reads.reactivity + rate
+        treated[rate > MOST] = np.nan
+        zones = places_of(molecules, np.arange(len(molecules))) // ZONE
+        for zone, added in self.mixed.items():
+            here = zones == zone
+            treated[here] = reads.reactivity[here] + added[molecules.tokens[here]]
+        mixed = np.isin(zones, list(self.mixed))
+        stem = mixed & (_paired(molecules, pairs) >= _PAIRED)
+        treated[stem] = np.nan
+        return Control(rate.astype(np.float32), treated.astype(np.float32), mixed)
+
+
+class _Reads:
+    """One chemical: ``reactivity`` and ``error`` (N,), and what is one through the reads of a molecule (M,)."""
+
+    def __init__(self, molecules: Molecules, chemical: str) -> None:
+        k = CHEMICALS.index(chemical)
+        self.owner = np.repeat(np.arange(len(molecules)), molecules.lengths)
+        self.reactivity, self.error = (
+            a[:, k].astype(np.float64) for a in (molecules.reactivity, molecules.error)
+        )
+        with np.errstate(divide="ignore"):
+            per_read = 1 / molecules.reads[:, k].astype(np.float64)
+        self.per_read = np.where(
+            np.isfinite(per_read), per_read, np.nan
+        )  # (M,), NaN where they are not known
+        self.counted = counted_rows(molecules, np.arange(len(molecules)))
+        self.counted &= np.isfinite(self.per_read)[self.owner]
+
+    def unit(self) -> float | None:
+        """What one mutated read among one read is worth; None where hardly a nucleotide has no control."""
+        high = self.counted & (self.reactivity > _HIGH) & np.isfinite(self.error)
+        if not high.any():
+            return None
+        found = self.error[high] ** 2 / (self.reactivity[high] * self.per_read[self.owner[high]])
+        unit = float(np.quantile(found, _LOWEST))
+        sparse = unit > 0 and float((found < _NEAR * unit).mean()) >= _SHARE
+        return unit if sparse else None
+
+    def worth_of_both(self, unit: float, level: float) -> Doubles:
+        """(M,) ``d + k`` in multiples of ``d``: the median of a molecule's nucleotides, NaN if they cannot tell."""
+        below = np.flatnonzero((self.reactivity < _BELOW) & np.isfinite(self.per_read)[self.owner])
+        owner, excess = self.owner[below], self._excess(unit)[below]
+        found = excess / (level - self.reactivity[below])
+        order = np.lexsort((found, owner))
+        counts = np.bincount(owner, minlength=len(self.per_read))
+        enough = counts >= _FEWEST
+        middle = (np.cumsum(counts) - counts + counts // 2)[enough]
+        both = np.full(len(self.per_read), np.nan)
+        both[enough] = found[order][middle]
+        worth = unit * self.per_read
+        return np.where(both > worth, both / worth, np.nan)
+
+    def control(self, unit: float, level: float, usual: float) -> Doubles:
+        """(N,) what was subtracted."""
+        both = self.worth_of_both(unit, level)
+        both = np.where(np.isfinite(both), both, usual) * unit * self.per_read
+        rate: Doubles = np.nan_to_num(self._excess(unit) / both[self.owner])
+        return rate
+
+    def _excess(self, unit: float) -> Doubles:
+        """(N,) of the squared errors, over those of the treated experiment alone."""
+        least = unit * self.per_read[self.owner] * self.reactivity
+        excess: Doubles = np.maximum(np.nan_to_num(self.error**2 - least), 0)
+        return excess
 
 
 def without_control(
-    molecules: Molecules, index: Integers, pairs: Pairs, chemicals: Sequence[str]
-) -> tuple[Molecules, Molecules, list[str]]:
-    """The molecules with the control of ``chemicals`` undone, what was reported of them, and lines for a person.
+    molecules: Molecules, pairs: Pairs, controls: Sequence[SparseControl]
+) -> tuple[Molecules, Molecules]:
+    """Copies of the molecules with ``controls`` undone, and of what was reported of them.
 
-    Returns:
-        Two copies, and a line a chemical. In the second one is NaN where reads of other molecules are counted.
+    In the second one is NaN where reads of other molecules are counted.
     """
-    lines, reported = [], molecules
-    rows = rows_of(molecules.offsets, index)
-    for chemical in chemicals:
-        control = fit_control(molecules, index, pairs, chemical)
-        if control is None:
-            lines.append(f"the errors of {chemical} are not those of a sparse control: it stays subtracted")
-            continue
-        lost = float(np.isnan(control.treated[rows])[counted_rows(molecules, index)].mean())
-        lines.append(
-            f"the control of {chemical} is told from the errors and added again; {100 * lost:.1f} % of the "
-            f"training nucleotides, where it was more than {MOST:g} or reads are mixed, are left out"
-        )
-        molecules = control.undone(molecules, chemical)
-        told = reported.reactivity.copy()
-        told[control.mixed, CHEMICALS.index(chemical)] = np.nan
-        reported = replace(reported, reactivity=told)
-    return molecules, reported, lines
+    treated, reported = molecules.reactivity.copy(), molecules.reactivity.copy()
+    for one in controls:
+        k, control = CHEMICALS.index(one.chemical), one.of(molecules, pairs)
+        treated[:, k] = control.treated
+        reported[control.mixed, k] = np.nan
+    return replace(molecules, reactivity=treated), replace(molecules, reactivity=reported)
 
 
 def seem_poor(molecules: Molecules, index: Integers) -> list[str]:
     """The chemicals whose errors are those of a sparse control, and whose reactivities show the harm it does."""
     some = molecules.take(np.asarray(index)[:: max(1, len(index) // _LOOKED_AT)])
-    everything = np.arange(len(some))
-    owner = np.repeat(everything, some.lengths)
-    counted, found = counted_rows(some, everything), []
-    for k, chemical in enumerate(CHEMICALS):
-        reactivity, error = (a[:, k].astype(np.float64) for a in (some.reactivity, some.error))
-        per_read = _per_read(some, k)[owner]
-        learnt = counted & np.isfinite(per_read)
-        pulled = learnt.any() and (reactivity[learnt] < _FAR_BELOW).mean() >= _SUSPECT
-        if pulled and _unit(reactivity, error, per_read, learnt) is not None:
+    found = []
+    for chemical in CHEMICALS:
+        reads = _Reads(some, chemical)
+        pulled = reads.counted.any() and (reads.reactivity[reads.counted] < _FAR_BELOW).mean() >= _SUSPECT
+        if pulled and reads.unit() is not None:
             found.append(chemical)
     return found
 
 
-def fit_control(molecules: Molecules, index: Integers, pairs: Pairs, chemical: str) -> Control | None:
-    """The control of ``chemical`` of all molecules; None where the errors are not those of a sparse control.
+def fit_control(molecules: Molecules, pairs: Pairs, chemical: str) -> SparseControl | None:
+    """What ``molecules`` tell of the control of ``chemical``; None where the errors are not those of a sparse one.
 
-    Args:
-        index: the molecules whose scored ones give what one number holds for the library.
-        pairs: of all ``molecules``.
+    Levels are those of molecules that pass the filter.
     """
-    k = CHEMICALS.index(chemical)
-    owner = np.repeat(np.arange(len(molecules)), molecules.lengths)
-    reactivity, error = (a[:, k].astype(np.float64) for a in (molecules.reactivity, molecules.error))
-    per_read = _per_read(molecules, k)
-    learnt = np.zeros(len(owner), np.bool_)
-    rows = rows_of(molecules.offsets, index)
-    learnt[rows] = counted_rows(molecules, index) & np.isfinite(per_read)[owner[rows]]
-    unit = _unit(reactivity, error, per_read[owner], learnt)
+    reads = _Reads(molecules, chemical)
+    unit = reads.unit()
     if unit is None:
         return None
-    worth = unit * per_read
-    excess = np.maximum(np.nan_to_num(error**2 - worth[owner] * reactivity), 0)
-    pairing = pairing_of_rows(pairs, molecules, np.arange(len(molecules)))[:, 0]
-    certain = pairing >= CERTAIN
-    below = (reactivity < _BELOW) & np.isfinite(worth)[owner]
-    rate, level = np.zeros_like(excess), _FIRST
+    certain = reads.counted & (_paired(molecules, pairs) >= CERTAIN)
+    level = after = _FIRST
     for _ in range(_ROUNDS):
-        both = _worth_of_both(excess[below] / (level - reactivity[below]), owner[below], worth)
-        rate = np.nan_to_num(excess / both[owner])
-        shown = (reactivity + rate)[learnt & certain & (rate < MOST)]
+        level = after
+        told = reads.worth_of_both(unit, level)
+        usual = float(np.median(told[np.isfinite(told)])) if np.isfinite(told).any() else np.nan
+        rate = reads.control(unit, level, usual)
+        shown = (reads.reactivity + rate)[certain & (rate < MOST)]
         if not len(shown):
             return None
-        level = max(float(np.median(shown)), 0.0)
-    treated = reactivity + rate
-    treated[rate > MOST] = np.nan
-    mixed = np.zeros(len(owner), np.bool_)
+        after = max(float(np.median(shown)), 0.0)
     zones = places_of(molecules, np.arange(len(molecules))) // ZONE
-    others, usual = _mixed(zones, reactivity + rate, learnt & certain)
+    others, level_elsewhere = _mixed(zones, reads.reactivity + rate, certain)
+    mixed = {}
     for zone in others:
-        within = zones == zone
-        mixed |= within
-        for token in range(len(ALPHABET)):
-            here = within & (molecules.tokens == token)
-            pairs_there = learnt & certain & here
-            if pairs_there.sum() < FEWEST:
-                pairs_there = learnt & certain & within
-            treated[here] = reactivity[here] + usual - np.median(reactivity[pairs_there])
-    treated[mixed & (pairing >= _PAIRED)] = np.nan
-    return Control(rate.astype(np.float32), treated.astype(np.float32), mixed)
+        pairs_there = certain & (zones == zone)
+        by_letter = [pairs_there & (molecules.tokens == token) for token in range(len(ALPHABET))]
+        enough = [here if here.sum() >= FEWEST else pairs_there for here in by_letter]
+        mixed[zone] = np.array([level_elsewhere - np.median(reads.reactivity[here]) for here in enough])
+    return SparseControl(chemical, unit, level, usual, mixed)
+
+
+def _paired(molecules: Molecules, pairs: Pairs) -> Floats:
+    """(N,) the probability of being paired."""
+    return pairing_of_rows(pairs, molecules, np.arange(len(molecules)))[:, 0]
 
 
 def _mixed(zones: Integers, treated: Doubles, shown: NDArray[np.bool_]) -> tuple[list[int], float]:
@@ -179,35 +234,3 @@ def _mixed(zones: Integers, treated: Doubles, shown: NDArray[np.bool_]) -> tuple
             levels[zone] = float(np.median(here))
     usual = float(np.median(list(levels.values()))) if levels else np.nan
     return [zone for zone, level in levels.items() if level > _MUCH * usual], usual
-
-
-def _per_read(molecules: Molecules, k: int) -> Doubles:
-    """(M,) one through the reads of chemical ``k``; NaN where they are not known."""
-    with np.errstate(divide="ignore"):
-        per_read = 1 / molecules.reads[:, k].astype(np.float64)
-    per_read[~np.isfinite(per_read)] = np.nan
-    return per_read
-
-
-def _unit(reactivity: Doubles, error: Doubles, per_read: Doubles, learnt: NDArray[np.bool_]) -> float | None:
-    """What one mutated read among one read is worth; None where hardly a nucleotide has no control."""
-    high = learnt & (reactivity > _HIGH) & np.isfinite(error)
-    if not high.any():
-        return None
-    found = error[high] ** 2 / (reactivity[high] * per_read[high])
-    unit = float(np.quantile(found, _LOWEST))
-    sparse = unit > 0 and float((found < _NEAR * unit).mean()) >= _SHARE
-    return unit if sparse else None
-
-
-def _worth_of_both(found: Doubles, owner: Integers, worth: Doubles) -> Doubles:
-    """(M,) ``d + k``: the median of what the nucleotides of a molecule say, or the usual multiple of ``d``."""
-    order = np.lexsort((found, owner))
-    counts = np.bincount(owner, minlength=len(worth))
-    enough = counts >= _FEWEST
-    middle = (np.cumsum(counts) - counts + counts // 2)[enough]
-    both = np.full(len(worth), np.nan)
-    both[enough] = found[order][middle]
-    sound = both > worth
-    usual = float(np.median(both[sound] / worth[sound])) if sound.any() else np.nan
-    return np.where(sound, both, usual * worth)

@@ -50,6 +50,15 @@ def counted_rows(molecules: Molecules, index: Integers) -> NDArray[np.bool_]:
     return measured & np.repeat(molecules.scored[index], molecules.lengths[index])
 
 
+def drawn(molecules: Molecules, index: Integers, most: int | None, seed: int = 0) -> Integers:
+    """The scored ones of ``index``, or ``most`` of them drawn by ``seed``, in their order."""
+    scored = index[molecules.scored[index]]
+    if most is None or len(scored) <= most:
+        return scored
+    chosen = np.random.default_rng(seed).choice(len(scored), most, replace=False)
+    return scored[np.sort(chosen)]
+
+
 def pairing_of_rows(pairs: Pairs, molecules: Molecules, index: Integers) -> Floats:
     """Sum and maximum (N, 2) of the pairing probabilities of each nucleotide of the molecules ``index``.
 

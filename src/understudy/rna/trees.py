@@ -15,6 +15,7 @@ from understudy.rna.features import (
     Integers,
     Windows,
     counted_rows,
+    drawn,
     pairing_of_rows,
     rows_of,
 )
@@ -136,7 +137,7 @@ def fit_trees(
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     settings = settings or TreeSettings()
-    chosen = drawn(molecules, np.asarray(index), settings)
+    chosen = drawn(molecules, np.asarray(index), settings.max_molecules, settings.seed)
     rows = rows_of(molecules.offsets, chosen)
     if not counted_rows(molecules, chosen).any():
         raise DataError(
@@ -165,13 +166,3 @@ def fit_trees(
         )
         forests.append(forest.fit(features[here] if not here.all() else features, targets[here, k]))
     return Trees(settings, pairs is not None, tuple(forests), len(chosen))
-
-
-def drawn(molecules: Molecules, index: Integers, settings: TreeSettings) -> Integers:
-    """The scored ones of ``index``, or so many of them as may be used, in their order."""
-    scored = index[molecules.scored[index]]
-    most = settings.max_molecules
-    if most is None or len(scored) <= most:
-        return scored
-    chosen = np.random.default_rng(settings.seed).choice(len(scored), most, replace=False)
-    return scored[np.sort(chosen)]

@@ -5,31 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from understudy.rna.background import USUAL, without_background
-from understudy.rna.control import MOST, fit_control, seem_poor, without_control
+from helpers import counted_mutations, sparse_control
+from understudy.rna import background
+from understudy.rna.background import USUAL, fit_background, without_background
+from understudy.rna.control import MOST, Control, SparseControl, fit_control, seem_poor, without_control
+from understudy.rna.features import drawn
 from understudy.rna.molecules import Molecules
 from understudy.rna.pairing import Pairs
 
 N, LENGTH, HELIX = 150, 80, 30  # the first nucleotides of a molecule pair with the last, a loop between
-UNIT = 0.03  # mutations a read where the reactivity is 1
 Floats = NDArray[np.float64]
-
-
-def sparse(rng: np.random.Generator, shape: tuple[int, int], share: float = 0.2) -> Floats:
-    """Rates of a control that mutates at a few places only, and there too much."""
-    return np.where(rng.random(shape) < share, rng.uniform(0.05, 1.0, shape), 0.0)
-
-
-def experiment(
-    treated: Floats, control: Floats, rng: np.random.Generator, reads: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Reactivity, its error and what was subtracted, of counts with these rates; three decimals, as in files."""
-    one, other = 1 / (UNIT * reads), 3 / (UNIT * reads)  # of a mutated read; a third of the reads are control
-    counts, against = rng.poisson(treated / one), rng.poisson(control / other)
-    error = np.sqrt(counts * one**2 + against * other**2)
-    return np.round(counts * one - against * other, 3), np.round(error, 3), against * other
 
 
 def library(control: Floats | None = None, more: Floats | float = 0.0) -> tuple[Molecules, Pairs, Floats]:
@@ -39,7 +27,9 @@ def library(control: Floats | None = None, more: Floats | float = 0.0) -> tuple[
     paired = (place < HELIX) | (place >= LENGTH - HELIX)
     treated = np.broadcast_to(np.where(paired, 0.2, 0.9), (N, LENGTH)) + more
     reads = rng.uniform(3000, 30000, (N, 1)).round()
-    made = experiment(treated, sparse(rng, treated.shape) if control is None else control, rng, reads)
+    made = counted_mutations(
+        treated, sparse_control(rng, treated.shape) if control is None else control, rng, reads
+    )
     reactivity, error, subtracted = made
     good = rng.uniform(0, 1, (N * LENGTH))
     molecules = Molecules(
@@ -63,14 +53,23 @@ def dms(molecules: Molecules) -> NDArray[np.float32]:
     return molecules.reactivity[:, 1].reshape(N, LENGTH)
 
 
+def told(molecules: Molecules, pairs: Pairs) -> SparseControl:
+    control = fit_control(molecules, pairs, "DMS")
+    assert control is not None
+    return control
+
+
+def control_of(molecules: Molecules, pairs: Pairs, learnt_from: NDArray[np.int64]) -> Control:
+    return told(molecules.take(learnt_from), pairs.take(learnt_from)).of(molecules, pairs)
+
+
 def test_what_was_subtracted_comes_back_from_the_errors() -> None:
     molecules, pairs, subtracted = library()
-    control = fit_control(molecules, np.arange(N), pairs, "DMS")
-    assert control is not None
-    found = control.rate.reshape(N, LENGTH)
+    control = told(molecules, pairs)
+    found = control.of(molecules, pairs).rate.reshape(N, LENGTH)
     assert np.median(np.abs(found - subtracted)[subtracted > 0.1] / subtracted[subtracted > 0.1]) < 0.06
     assert np.abs(found[subtracted == 0]).max() < 0.05
-    undone, little = dms(control.undone(molecules, "DMS")), found <= MOST
+    undone, little = dms(without_control(molecules, pairs, [control])[0]), found <= MOST
     np.testing.assert_array_equal(np.isfinite(undone), little)
     treated = dms(molecules) + subtracted
     assert np.abs(undone - treated)[little].mean() < 0.2 * np.abs(dms(molecules) - treated)[little].mean()
@@ -79,21 +78,24 @@ def test_what_was_subtracted_comes_back_from_the_errors() -> None:
 def test_only_the_chemical_that_is_named_changes_and_nothing_in_place() -> None:
     molecules, pairs, _ = library()
     before = molecules.reactivity.copy()
-    undone, _, lines = without_control(molecules, np.arange(N), pairs, ["DMS"])
+    undone, _ = without_control(molecules, pairs, [told(molecules, pairs)])
     np.testing.assert_array_equal(molecules.reactivity, before)
     np.testing.assert_array_equal(undone.reactivity[:, 0], before[:, 0])
     assert (dms(undone) > dms(molecules) + 0.1).mean() > 0.05
-    assert "control of DMS" in lines[0]
-    assert "left out" in lines[0]
 
 
-def test_errors_of_another_kind_change_nothing() -> None:
+def test_errors_of_another_kind_change_nothing_but_the_background() -> None:
     everywhere = np.full((N, LENGTH), 0.15)  # a good control: what it counts is everywhere
     molecules, pairs, _ = library(everywhere)
-    undone, _, lines = without_control(molecules, np.arange(N), pairs, ["2A3", "DMS"])
-    np.testing.assert_array_equal(undone.reactivity, molecules.reactivity)
-    assert len(lines) == 2
-    assert all("stays subtracted" in line for line in lines)
+    assert fit_control(molecules, pairs, "2A3") is None
+    assert fit_control(molecules, pairs, "DMS") is None
+    learnt, lines = without_background(molecules, np.arange(N), pairs, ["DMS"])
+    assert "stays subtracted" in lines[0]
+    fitted = fit_background(molecules, np.arange(N), pairs, ["DMS"])
+    clean = fitted.without(molecules)
+    np.testing.assert_array_equal(learnt.reactivity, clean.reactivity)
+    np.testing.assert_array_equal(learnt.error, clean.error)
+    assert fitted.scale[1] != 1
 
 
 def test_molecules_without_reads_stay_and_others_do_not_depend_on_them() -> None:
@@ -103,9 +105,7 @@ def test_molecules_without_reads_stay_and_others_do_not_depend_on_them() -> None
     reads[140:, 1] = 0
     error[130 * LENGTH :] = 7
     odd = replace(molecules, reads=reads, error=error)
-    found, alone = (fit_control(m, np.arange(100), pairs, "DMS") for m in (odd, molecules))
-    assert found is not None
-    assert alone is not None
+    found, alone = (control_of(m, pairs, np.arange(N)) for m in (odd, molecules))
     assert not found.rate[100 * LENGTH :].any()
     np.testing.assert_allclose(found.rate[: 100 * LENGTH], alone.rate[: 100 * LENGTH], atol=0.01)
 
@@ -117,42 +117,43 @@ def test_a_molecule_whose_errors_cannot_be_gets_what_is_usual() -> None:
     assert below.sum() > 3
     error[:LENGTH, 1][below] = 0.001  # less than treated reads alone have
     odd = replace(molecules, error=error)
-    found, alone = (fit_control(m, np.arange(1, N), pairs, "DMS") for m in (odd, molecules))
-    assert found is not None
-    assert alone is not None
+    found, alone = (control_of(m, pairs, np.arange(1, N)) for m in (odd, molecules))
     others = ~below & (alone.rate[:LENGTH] > 0.03)
     np.testing.assert_allclose(found.rate[:LENGTH][others], alone.rate[:LENGTH][others], rtol=0.15)
 
 
-def test_only_scored_training_molecules_say_what_holds_for_the_library() -> None:
+def test_only_scored_molecules_say_what_holds_for_the_library() -> None:
     molecules, pairs, _ = library()
     error, passed = molecules.error.copy(), molecules.sn_filter.copy()
     error[75 * LENGTH :] *= 3
     passed[50:75] = False
     error[50 * LENGTH : 75 * LENGTH] *= 3
     odd = replace(molecules, error=error, sn_filter=passed)
-    found, alone = (fit_control(m, np.arange(75), pairs, "DMS") for m in (odd, molecules))
-    assert found is not None
-    assert alone is not None
+    found, alone = (control_of(m, pairs, np.arange(75)) for m in (odd, molecules))
     np.testing.assert_allclose(found.rate[: 50 * LENGTH], alone.rate[: 50 * LENGTH], atol=0.02)
 
 
 def test_where_reads_of_others_are_counted_stems_are_left_out_and_loops_stay_as_reported() -> None:
     end = np.arange(LENGTH) - (LENGTH - 10)  # the last zone: a loop of six and a stem of four
     loop, stem = (end >= 0) & (end < 6), end >= 6
-    control = sparse(np.random.default_rng(2), (N, LENGTH))
+    control = sparse_control(np.random.default_rng(2), (N, LENGTH))
     molecules, pairs, _ = library(np.where(stem, 0.3, control), np.where(stem, 0.5, 0.0))
+    values, tokens = molecules.reactivity.copy(), molecules.tokens.copy()
+    tokens[np.tile(stem, N)] //= 2  # there are enough A and C
+    values[:, 1] += np.where(np.tile(stem, N), 0.2 * tokens, 0)  # and they differ
+    molecules = replace(molecules, tokens=tokens, reactivity=values)
     some = np.array(pairs.p)
     some.reshape(N, HELIX)[:, 4:10] = 0.1
     some.reshape(N, HELIX)[:75, 0] = 0.7  # of a stem, but not for certain
     pairs = replace(pairs, p=some)
-    undone, reported, _ = without_control(molecules, np.arange(N), pairs, ["DMS"])
+    undone, reported = without_control(molecules, pairs, [told(molecules, pairs)])
     found = dms(undone)
     assert np.isnan(found[:, stem]).all()
     moved = (found - dms(molecules))[:, loop]
     for token in range(4):
-        here = molecules.tokens.reshape(N, LENGTH) == token
-        shown = dms(molecules)[here & stem & ~((np.arange(N) < 75)[:, None] & (end == 9))]
+        here = tokens.reshape(N, LENGTH) == token
+        alike = here if token < 2 else np.ones_like(here)
+        shown = dms(molecules)[alike & stem & ~((np.arange(N) < 75)[:, None] & (end == 9))]
         np.testing.assert_allclose(moved[here[:, loop]], 0.2 - np.median(shown), atol=0.02)
     elsewhere = ~(loop | stem)
     assert (np.isfinite(found[:, elsewhere]) == (control[:, elsewhere] < MOST)).mean() > 0.9
@@ -163,7 +164,7 @@ def test_where_reads_of_others_are_counted_stems_are_left_out_and_loops_stay_as_
 
 def test_where_no_pair_is_certain_nothing_can_be_told() -> None:
     molecules, pairs, _ = library()
-    assert fit_control(molecules, np.arange(N), replace(pairs, p=0 * pairs.p), "DMS") is None
+    assert fit_control(molecules, replace(pairs, p=0 * pairs.p), "DMS") is None
 
 
 def test_a_poor_control_is_noticed_and_others_are_not() -> None:
@@ -182,7 +183,7 @@ def test_a_poor_control_is_noticed_and_others_are_not() -> None:
 
 def test_what_is_learnt_has_neither_control_nor_background_and_the_scale_of_what_was_reported() -> None:
     mixed = np.arange(LENGTH) >= LENGTH - 10
-    control = sparse(np.random.default_rng(2), (N, LENGTH))
+    control = sparse_control(np.random.default_rng(2), (N, LENGTH))
     molecules, pairs, _ = library(np.where(mixed, 0.3, control), np.where(mixed, 0.5, 0.0))
     learnt, lines = without_background(molecules, np.arange(N), pairs, ["DMS"])
     known = np.isfinite(dms(learnt)) & ~mixed
@@ -193,4 +194,48 @@ def test_what_is_learnt_has_neither_control_nor_background_and_the_scale_of_what
     np.testing.assert_allclose(np.median(dms(learnt)[paired]), USUAL * scale, atol=0.01)
     assert np.abs(dms(learnt)[paired]).mean() < np.abs(dms(molecules)[paired] - 0.2).mean()
     assert len(lines) == 2
+    left_out = np.isnan(dms(learnt)).mean()
+    assert f"control of DMS is told from the errors and added again; {100 * left_out:.1f} %" in lines[0]
     assert "background taken" in lines[1]
+
+
+def test_mended_in_parts_it_is_the_same() -> None:
+    molecules, pairs, _ = library()
+    whole, lines = without_background(molecules, np.arange(0, N, 2), pairs, ["DMS"])
+    for part in (1, 7, N - 1):
+        found, same = without_background(molecules, np.arange(0, N, 2), pairs, ["DMS"], part=part)
+        np.testing.assert_array_equal(found.reactivity, whole.reactivity)
+        np.testing.assert_array_equal(found.error, whole.error)
+        assert same == lines
+
+
+def test_a_library_is_told_from_its_scored_training_molecules() -> None:
+    molecules, pairs, _ = library()
+    train = np.arange(0, N, 2)
+    passed, values, error = molecules.sn_filter.copy(), molecules.reactivity.copy(), molecules.error.copy()
+    odd = np.ones(N, bool)
+    odd[train[10:]] = False  # the others are not of the training, or do not pass
+    passed[train[:10], 1] = False
+    values[np.repeat(odd, LENGTH)] += 3
+    error[np.repeat(odd, LENGTH)] *= 2
+    changed = replace(molecules, reactivity=values, error=error, sn_filter=passed)
+    found, _ = without_background(changed, train, pairs, ["DMS"])
+    alone, _ = without_background(molecules, train[10:], pairs, ["DMS"])
+    np.testing.assert_array_equal(dms(found)[~odd], dms(alone)[~odd])
+
+
+def test_a_large_library_is_told_from_some_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    molecules, pairs, _ = library()
+    passed = molecules.sn_filter.copy()
+    passed[::4] = False
+    molecules, every = replace(molecules, sn_filter=passed), np.arange(N)
+    whole, _ = without_background(molecules, every, pairs, ["DMS"])
+    some = drawn(molecules, every, 70)
+    assert len(some) == 70
+    assert (np.diff(some) > 0).all()
+    assert molecules.scored[some].all()
+    expected, _ = without_background(molecules, some, pairs, ["DMS"])
+    monkeypatch.setattr(background, "_LEARNT", 70)
+    found, _ = without_background(molecules, every, pairs, ["DMS"])
+    np.testing.assert_array_equal(found.reactivity, expected.reactivity)
+    assert (dms(found) != dms(whole)).any()
