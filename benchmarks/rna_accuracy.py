@@ -193,7 +193,7 @@ def trees(work: Work, only: Sequence[str]) -> None:
     pairs, test_pairs = (
         pairing_of([m.sequence(i) for i in range(len(m))], folder=folder) for m in (learnt, tested)
     )
-    clean, _ = without_background(learnt, index, pairs, ["DMS"])
+    clean = without_background(learnt, index, pairs, ["DMS"]).molecules
     everything = np.arange(len(tested))
     pairing = pairing_of_rows(test_pairs, tested, everything)
     kept: Trees | None = None

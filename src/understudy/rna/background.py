@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,10 +66,21 @@ class Background:
         )
 
 
+class Mended(NamedTuple):
+    """A copy of molecules as they are learnt from, and ``lines`` that say what a person should know of it.
+
+    ``unknowable`` (N, 2) says of which nucleotides no molecule tells anything; None: of none.
+    """
+
+    molecules: Molecules
+    unknowable: NDArray[np.bool_] | None
+    lines: list[str]
+
+
 def without_background(
     molecules: Molecules, index: Integers, pairs: Pairs, chemicals: Sequence[str], *, part: int = _LEARNT
-) -> tuple[Molecules, list[str]]:
-    """A copy of the molecules as they are learnt from, and what a person should know of it, in lines.
+) -> Mended:
+    """The molecules with neither a poor control nor background.
 
     The control of ``chemicals`` is undone where the errors tell it, then the background of the molecules ``index``
     is taken away from all. A library tells both from at most :data:`_LEARNT` molecules, and so many as ``part`` are
@@ -81,17 +93,20 @@ def without_background(
     learnt, pairs_of_learnt, everything = molecules.take(some), pairs.take(some), np.arange(len(some))
     found = {chemical: fit_control(learnt, pairs_of_learnt, chemical) for chemical in chemicals}
     controls = [control for control in found.values() if control is not None]
-    treated, reported = without_control(learnt, pairs_of_learnt, controls)
+    treated, reported, _ = without_control(learnt, pairs_of_learnt, controls)
     lines = [_told(chemical, control, learnt, treated) for chemical, control in found.items()]
     background = fit_background(treated, everything, pairs_of_learnt, chemicals, reported)
     lines.append(f"background taken from the training reactivities: {background.lines()}")
     reactivity = np.empty_like(molecules.reactivity)
+    unknowable = np.zeros(reactivity.shape, np.bool_)
     for first in range(0, len(molecules), part):
         here = np.arange(first, min(first + part, len(molecules)))
-        treated, _ = without_control(molecules.take(here), pairs.take(here), controls)
+        undone = without_control(molecules.take(here), pairs.take(here), controls)
         rows = slice(molecules.offsets[here[0]], molecules.offsets[here[-1] + 1])
-        reactivity[rows] = background.without(treated).reactivity
-    return replace(molecules, reactivity=reactivity, error=molecules.error * background.scale), lines
+        reactivity[rows] = background.without(undone.treated).reactivity
+        unknowable[rows] = undone.unknowable
+    mended = replace(molecules, reactivity=reactivity, error=molecules.error * background.scale)
+    return Mended(mended, unknowable if unknowable.any() else None, lines)
 
 
 def _told(chemical: str, control: SparseControl | None, molecules: Molecules, treated: Molecules) -> str:

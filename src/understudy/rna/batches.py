@@ -79,10 +79,14 @@ class Sequences:
 
 @dataclass(frozen=True, eq=False)
 class Probed:
-    """Molecules with what is known of their pairing; None: nothing."""
+    """Molecules with what is known of their pairing; None: nothing.
+
+    ``unknowable`` (N, 2) says of which nucleotides no molecule of the library tells anything; None: of none.
+    """
 
     molecules: Molecules
     pairs: Pairs | None = None
+    unknowable: NDArray[np.bool_] | None = None
 
     @cached_property
     def inputs(self) -> Sequences:
@@ -101,6 +105,13 @@ class Probed:
             torch.from_numpy(error),
             torch.from_numpy(weight[index]),
         )
+
+    def nowhere_known(self, index: Ints, reverse: NDArray[np.bool_] | None = None) -> Tensor:
+        """``(B, L, 2)`` what ``unknowable`` says of the molecules ``index``."""
+        rows, mask = self.inputs.rows(index, reverse)
+        if self.unknowable is None:
+            return torch.zeros((*rows.shape, 2), dtype=torch.bool)
+        return torch.from_numpy(self.unknowable[rows] & mask[..., None])
 
 
 def dense(

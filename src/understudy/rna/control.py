@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,12 +62,13 @@ class Control:
     """Of one chemical and each nucleotide: ``rate`` (N,), what was subtracted, and ``treated`` (N,), from what.
 
     The rate is zero where nothing tells it. The treated rate is NaN where nothing is known of it, and less sure
-    where reads of other molecules are counted (``mixed``, (N,)).
+    where reads of other molecules are counted (``mixed``, (N,)); no molecule tells anything of a ``stem`` (N,) there.
     """
 
     rate: Floats
     treated: Floats
     mixed: NDArray[np.bool_]
+    stem: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +103,7 @@ class SparseControl:
         mixed = np.isin(zones, list(self.mixed))
         stem = mixed & (_paired(molecules, pairs) >= _PAIRED)
         treated[stem] = np.nan
-        return Control(rate.astype(np.float32), treated.astype(np.float32), mixed)
+        return Control(rate.astype(np.float32), treated.astype(np.float32), mixed, stem)
 
 
 class _Reads:
@@ -159,19 +161,27 @@ class _Reads:
         return excess
 
 
-def without_control(
-    molecules: Molecules, pairs: Pairs, controls: Sequence[SparseControl]
-) -> tuple[Molecules, Molecules]:
-    """Copies of the molecules with ``controls`` undone, and of what was reported of them.
+class Undone(NamedTuple):
+    """Copies of molecules with their control undone, and of what was ``reported`` of them, NaN in mixed zones.
 
-    In the second one is NaN where reads of other molecules are counted.
+    ``unknowable`` (N, 2): a stem in a mixed zone.
     """
+
+    treated: Molecules
+    reported: Molecules
+    unknowable: NDArray[np.bool_]
+
+
+def without_control(molecules: Molecules, pairs: Pairs, controls: Sequence[SparseControl]) -> Undone:
+    """The molecules with ``controls`` undone."""
     treated, reported = molecules.reactivity.copy(), molecules.reactivity.copy()
+    unknowable = np.zeros(treated.shape, np.bool_)
     for one in controls:
         k, control = CHEMICALS.index(one.chemical), one.of(molecules, pairs)
         treated[:, k] = control.treated
         reported[control.mixed, k] = np.nan
-    return replace(molecules, reactivity=treated), replace(molecules, reactivity=reported)
+        unknowable[:, k] = control.stem
+    return Undone(replace(molecules, reactivity=treated), replace(molecules, reactivity=reported), unknowable)
 
 
 def seem_poor(molecules: Molecules, index: Integers) -> list[str]:

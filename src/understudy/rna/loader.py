@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.rna.batches import Batching, Probed, ReactivityBatch
-from understudy.rna.ends import with_ends
 from understudy.rna.medians import Medians
 from understudy.rna.pieces import random_pieces
+from understudy.rna.usual import ends_of, with_usual
 
 Ints = NDArray[np.int64]
 
@@ -23,7 +23,8 @@ class MoleculeLoader:
     """Training batches in an order that depends on seed and epoch only.
 
     ``state_dict`` and ``load_state_dict`` let Lightning resume in the middle of an epoch with the batch that would
-    have come next. Several ranks each take their share of the batches of an epoch.
+    have come next. Several ranks each take their share of the batches of an epoch. What is ``usual`` is taught
+    where no molecule tells anything, with ``ends`` also beyond what was measured of a molecule.
     """
 
     def __init__(
@@ -36,7 +37,8 @@ class MoleculeLoader:
         seed: int,
         flip: bool = False,
         pieces: float = 0.0,
-        ends: Medians | None = None,
+        ends: bool = False,
+        usual: Medians | None = None,
         max_batches: int | None = None,
         rank: int = 0,
         world_size: int = 1,
@@ -46,7 +48,8 @@ class MoleculeLoader:
         self.weight = weight
         self.batching = batching
         self.seed, self.max_batches = seed, max_batches
-        self.flip, self.pieces, self.ends = flip, pieces, ends
+        self.flip, self.pieces = flip, pieces
+        self.ends, self.usual = ends, usual
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self._resume_at = self._done = 0
@@ -78,7 +81,9 @@ class MoleculeLoader:
         rng = np.random.default_rng((self.seed, self.epoch, self.rank, k))
         reverse = rng.random(len(molecules)) < 0.5 if self.flip else None
         batch = self.data.measured(molecules, self.weight, reverse)
-        batch = with_ends(batch, self.ends) if self.ends else batch
+        if self.usual:
+            where = self.data.nowhere_known(molecules, reverse)
+            batch = with_usual(batch, where | ends_of(batch) if self.ends else where, self.usual)
         return random_pieces(batch, self.pieces, rng) if self.pieces else batch
 
     def state_dict(self) -> dict[str, Any]:

@@ -166,9 +166,9 @@ class ReactivityStudy:
         if table.pairs is None:
             raise DataError(f"dataset.background={wanted} needs base-pairing probabilities")
         chemicals = CHEMICALS if wanted == "both" else (wanted,)
-        molecules, lines = without_background(table.molecules, train, table.pairs, chemicals)
-        notes += lines
-        return Probed(molecules, table.pairs)
+        mended = without_background(table.molecules, train, table.pairs, chemicals)
+        notes += mended.lines
+        return Probed(mended.molecules, table.pairs, mended.unknowable)
 
     def _pairs(self, molecules: Molecules, progress: Progress, notes: list[str]) -> Pairs | None:
         wanted = self._probing.pairing

@@ -37,7 +37,7 @@ class Reactivities:
         flip: read half of the molecules backwards, another half in every epoch.
         pieces: share of the batches that show pieces of the molecules; see :mod:`understudy.rna.pieces`.
         ends: whether the ends of molecules, where nothing is measured, are taught what is usual for their letter
-            and pairing; see :mod:`understudy.rna.ends`.
+            and pairing; see :mod:`understudy.rna.usual`.
         bucket, positions: see :class:`understudy.rna.batches.Batching`.
 
     Raises:
@@ -101,13 +101,16 @@ class Reactivities:
             seed=seed,
             flip=self.flip,
             pieces=self.pieces,
-            ends=self._usual(table, chosen) if self.ends else None,
+            ends=self.ends,
+            usual=self._usual(table, chosen),
             max_batches=max_batches,
             rank=rank,
             world_size=world_size,
         )
 
-    def _usual(self, table: Probed, chosen: NDArray[np.int64]) -> Medians:
+    def _usual(self, table: Probed, chosen: NDArray[np.int64]) -> Medians | None:
+        if not self.ends and table.unknowable is None:
+            return None
         kind: Kind = "nucleotide" if table.pairs is None else "pairing"
         return fit_medians(table.molecules, chosen, kind, pairs=table.pairs)
 

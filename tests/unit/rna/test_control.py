@@ -69,7 +69,7 @@ def test_what_was_subtracted_comes_back_from_the_errors() -> None:
     found = control.of(molecules, pairs).rate.reshape(N, LENGTH)
     assert np.median(np.abs(found - subtracted)[subtracted > 0.1] / subtracted[subtracted > 0.1]) < 0.06
     assert np.abs(found[subtracted == 0]).max() < 0.05
-    undone, little = dms(without_control(molecules, pairs, [control])[0]), found <= MOST
+    undone, little = dms(without_control(molecules, pairs, [control]).treated), found <= MOST
     np.testing.assert_array_equal(np.isfinite(undone), little)
     treated = dms(molecules) + subtracted
     assert np.abs(undone - treated)[little].mean() < 0.2 * np.abs(dms(molecules) - treated)[little].mean()
@@ -78,7 +78,7 @@ def test_what_was_subtracted_comes_back_from_the_errors() -> None:
 def test_only_the_chemical_that_is_named_changes_and_nothing_in_place() -> None:
     molecules, pairs, _ = library()
     before = molecules.reactivity.copy()
-    undone, _ = without_control(molecules, pairs, [told(molecules, pairs)])
+    undone = without_control(molecules, pairs, [told(molecules, pairs)]).treated
     np.testing.assert_array_equal(molecules.reactivity, before)
     np.testing.assert_array_equal(undone.reactivity[:, 0], before[:, 0])
     assert (dms(undone) > dms(molecules) + 0.1).mean() > 0.05
@@ -89,7 +89,7 @@ def test_errors_of_another_kind_change_nothing_but_the_background() -> None:
     molecules, pairs, _ = library(everywhere)
     assert fit_control(molecules, pairs, "2A3") is None
     assert fit_control(molecules, pairs, "DMS") is None
-    learnt, lines = without_background(molecules, np.arange(N), pairs, ["DMS"])
+    learnt, _, lines = without_background(molecules, np.arange(N), pairs, ["DMS"])
     assert "stays subtracted" in lines[0]
     fitted = fit_background(molecules, np.arange(N), pairs, ["DMS"])
     clean = fitted.without(molecules)
@@ -146,9 +146,11 @@ def test_where_reads_of_others_are_counted_stems_are_left_out_and_loops_stay_as_
     some.reshape(N, HELIX)[:, 4:10] = 0.1
     some.reshape(N, HELIX)[:75, 0] = 0.7  # of a stem, but not for certain
     pairs = replace(pairs, p=some)
-    undone, reported = without_control(molecules, pairs, [told(molecules, pairs)])
+    undone, reported, unknowable = without_control(molecules, pairs, [told(molecules, pairs)])
     found = dms(undone)
     assert np.isnan(found[:, stem]).all()
+    np.testing.assert_array_equal(unknowable[:, 1].reshape(N, LENGTH), np.broadcast_to(stem, (N, LENGTH)))
+    assert not unknowable[:, 0].any()
     moved = (found - dms(molecules))[:, loop]
     for token in range(4):
         here = tokens.reshape(N, LENGTH) == token
@@ -185,7 +187,7 @@ def test_what_is_learnt_has_neither_control_nor_background_and_the_scale_of_what
     mixed = np.arange(LENGTH) >= LENGTH - 10
     control = sparse_control(np.random.default_rng(2), (N, LENGTH))
     molecules, pairs, _ = library(np.where(mixed, 0.3, control), np.where(mixed, 0.5, 0.0))
-    learnt, lines = without_background(molecules, np.arange(N), pairs, ["DMS"])
+    learnt, _, lines = without_background(molecules, np.arange(N), pairs, ["DMS"])
     known = np.isfinite(dms(learnt)) & ~mixed
     paired = (np.arange(LENGTH) < HELIX) & known
     before, after = (np.quantile(dms(m)[known], 0.9) for m in (molecules, learnt))
@@ -200,13 +202,20 @@ def test_what_is_learnt_has_neither_control_nor_background_and_the_scale_of_what
 
 
 def test_mended_in_parts_it_is_the_same() -> None:
-    molecules, pairs, _ = library()
-    whole, lines = without_background(molecules, np.arange(0, N, 2), pairs, ["DMS"])
-    for part in (1, 7, N - 1):
-        found, same = without_background(molecules, np.arange(0, N, 2), pairs, ["DMS"], part=part)
-        np.testing.assert_array_equal(found.reactivity, whole.reactivity)
-        np.testing.assert_array_equal(found.error, whole.error)
-        assert same == lines
+    end = np.arange(LENGTH) >= LENGTH - 10
+    control = sparse_control(np.random.default_rng(2), (N, LENGTH))
+    for molecules, pairs, _ in (library(), library(np.where(end, 0.3, control), np.where(end, 0.5, 0.0))):
+        whole = without_background(molecules, np.arange(0, N, 2), pairs, ["DMS"])
+        for part in (1, 7, N - 1):
+            found = without_background(molecules, np.arange(0, N, 2), pairs, ["DMS"], part=part)
+            np.testing.assert_array_equal(found.molecules.reactivity, whole.molecules.reactivity)
+            np.testing.assert_array_equal(found.molecules.error, whole.molecules.error)
+            np.testing.assert_array_equal(found.unknowable, whole.unknowable)
+            assert found.lines == whole.lines
+    assert whole.unknowable is not None
+    np.testing.assert_array_equal(
+        whole.unknowable[:, 1].reshape(N, LENGTH), np.broadcast_to(end, (N, LENGTH))
+    )
 
 
 def test_a_library_is_told_from_its_scored_training_molecules() -> None:
@@ -219,8 +228,8 @@ def test_a_library_is_told_from_its_scored_training_molecules() -> None:
     values[np.repeat(odd, LENGTH)] += 3
     error[np.repeat(odd, LENGTH)] *= 2
     changed = replace(molecules, reactivity=values, error=error, sn_filter=passed)
-    found, _ = without_background(changed, train, pairs, ["DMS"])
-    alone, _ = without_background(molecules, train[10:], pairs, ["DMS"])
+    found = without_background(changed, train, pairs, ["DMS"]).molecules
+    alone = without_background(molecules, train[10:], pairs, ["DMS"]).molecules
     np.testing.assert_array_equal(dms(found)[~odd], dms(alone)[~odd])
 
 
@@ -229,13 +238,13 @@ def test_a_large_library_is_told_from_some_of_it(monkeypatch: pytest.MonkeyPatch
     passed = molecules.sn_filter.copy()
     passed[::4] = False
     molecules, every = replace(molecules, sn_filter=passed), np.arange(N)
-    whole, _ = without_background(molecules, every, pairs, ["DMS"])
+    whole = without_background(molecules, every, pairs, ["DMS"]).molecules
     some = drawn(molecules, every, 70)
     assert len(some) == 70
     assert (np.diff(some) > 0).all()
     assert molecules.scored[some].all()
-    expected, _ = without_background(molecules, some, pairs, ["DMS"])
+    expected = without_background(molecules, some, pairs, ["DMS"]).molecules
     monkeypatch.setattr(background, "_LEARNT", 70)
-    found, _ = without_background(molecules, every, pairs, ["DMS"])
+    found = without_background(molecules, every, pairs, ["DMS"]).molecules
     np.testing.assert_array_equal(found.reactivity, expected.reactivity)
     assert (dms(found) != dms(whole)).any()

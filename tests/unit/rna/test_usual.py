@@ -1,4 +1,4 @@
-"""The ends of molecules are taught what is usual, and nothing else changes."""
+"""The ends of molecules, and where no molecule tells anything, are taught what is usual; nothing else changes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 
 from rna_profiles import probed
 from understudy.rna.batches import Probed, ReactivityBatch
-from understudy.rna.ends import with_ends
 from understudy.rna.medians import BINS, Medians
 from understudy.rna.task import Reactivities
+from understudy.rna.usual import ends_of, with_usual
 
 NAN = float("nan")
 # A letter's own value, a tenth more in each bin of pairing, and a half more for DMS.
@@ -37,7 +37,7 @@ def test_what_lies_beyond_the_measured_is_usual_and_all_else_stays() -> None:
     batch.reactivity[0, 5, 1] = NAN  # gaps
     batch.reactivity[0, 6] = NAN
     batch.reactivity[0, 3, 0] = NAN  # DMS begins before 2A3
-    found = with_ends(batch, USUAL)
+    found = with_usual(batch, ends_of(batch), USUAL)
     assert found.inputs is batch.inputs
     assert found.error is batch.error
     was, now = batch.reactivity, found.reactivity
@@ -55,7 +55,7 @@ def test_a_chemical_that_was_not_probed_stays_unknown() -> None:
     _, batch = batch_of([10, 10], [(2, 8), (2, 8)])
     batch.reactivity[0, :, 0] = NAN
     batch.reactivity[1] = NAN
-    found = with_ends(batch, USUAL).reactivity
+    found = with_usual(batch, ends_of(batch), USUAL).reactivity
     assert torch.isnan(found[0, :, 0]).all()
     assert torch.isfinite(found[0, :, 1]).all()
     assert torch.isnan(found[1]).all()
@@ -70,3 +70,29 @@ def test_training_batches_have_ends_where_they_are_asked_for_and_others_never() 
         assert bool(torch.isfinite(batch.reactivity[:, :3]).all()) is asked
         assert bool(torch.isfinite(batch.reactivity[:, 10:]).any()) is asked
     assert np.isnan(data.molecules.reactivity[:3]).all()
+
+
+def test_training_batches_have_what_is_usual_where_no_molecule_tells_anything() -> None:
+    data, _ = batch_of([12, 12, 9], [(0, 12), (0, 12), (0, 9)])
+    values = data.molecules.reactivity.copy()
+    nowhere = np.zeros(values.shape, bool)
+    for i in range(3):
+        first = data.molecules.offsets[i]
+        nowhere[first + 4 : first + 7, 1] = True
+        values[first + 4 : first + 6] = NAN  # of the last of the three something is known, and a gap remains
+    passed = replace(data.molecules, reactivity=values, sn_filter=np.ones((3, 2), bool))
+    for flip in (False, True):
+        plain, taught = Probed(passed, data.pairs), Probed(passed, data.pairs, nowhere)
+        task = Reactivities(flip=flip)
+        before, after = (list(task.loader(d, [0, 1, 2], batch_size=3, seed=0)) for d in (plain, taught))
+        for was, now in zip(before, after, strict=True):
+            filled = torch.isfinite(now.reactivity) & ~torch.isfinite(was.reactivity)
+            assert filled.sum() == 2 * len(was.reactivity)
+            assert not filled[..., 0].any()
+            assert torch.equal(
+                torch.nan_to_num(now.reactivity)[~filled], torch.nan_to_num(was.reactivity)[~filled]
+            )
+            assert (now.reactivity[filled] <= 1).all()
+            assert not filled[~was.inputs.mask].any()
+            gaps = ~torch.isfinite(was.reactivity[..., 0]) & was.inputs.mask
+            assert torch.equal(filled[..., 1], gaps)
