@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,11 @@ from helpers import Run, counted_mutations, sparse_control
 from understudy.core.bundle import load_bundle
 from understudy.report.numbers import percent
 from understudy.rna.baselines import read_baselines
+from understudy.rna.batches import Probed
 from understudy.rna.demo import made_molecules
+from understudy.rna.features import ZONE, places_of
 from understudy.rna.intervals import ProfileIntervals
+from understudy.rna.loader import MoleculeLoader
 from understudy.rna.molecules import Molecules, write_molecules
 from understudy.rna.pairing import available
 from understudy.rna.trees import Trees
@@ -46,9 +50,13 @@ def with_twins(molecules: Molecules) -> Molecules:
 
 
 def with_a_poor_control(molecules: Molecules) -> Molecules:
-    """The same, DMS counted anew: at a fifth of the nucleotides a control far too high was subtracted."""
+    """The same, DMS counted anew: at a fifth of the nucleotides a control far too high was subtracted.
+
+    From 30 to 40 nucleotides from the 3' end, reads of other molecules are counted.
+    """
     rng = np.random.default_rng(0)
-    mean = np.maximum(molecules.reactivity[:, 1].astype(float), 0.02)
+    place = places_of(molecules, np.arange(len(molecules)))
+    mean = np.maximum(molecules.reactivity[:, 1].astype(float), 0.02) + 0.8 * (place // ZONE == 3)
     known = np.isfinite(mean)
     reads = np.repeat(molecules.reads[:, 1].astype(float), molecules.lengths)[known]
     reactivity, error = molecules.reactivity.copy(), molecules.error.copy()
@@ -199,8 +207,18 @@ def test_transfer_with_the_same_training_from_scratch_beside_it(run: Run, tmp_pa
 
 
 @pytest.mark.skipif(available() is not None, reason=str(available()))
-def test_a_poor_control_is_pointed_out_and_undone(run: Run, tmp_path: Path) -> None:
-    write_molecules(with_a_poor_control(made_molecules(120, 1, jobs=1)), tmp_path / "poor.parquet")
+def test_a_poor_control_is_pointed_out_and_undone(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[Probed] = []
+
+    class Watched(MoleculeLoader):
+        def __init__(self, data: Probed, *arguments: Any, **more: Any) -> None:
+            learnt.append(data)
+            super().__init__(data, *arguments, **more)
+
+    monkeypatch.setattr("understudy.rna.task.MoleculeLoader", Watched)
+    write_molecules(with_a_poor_control(made_molecules(200, 1, jobs=1)), tmp_path / "poor.parquet")
     quick = [o for o in QUICK if not o.startswith(("experiment", "dataset.pairing"))]
     quick += ["experiment=ribonanza", "dataset.path=poor.parquet", "model.kernel=3"]
     done = run("train", *quick, "hydra.run.dir=as_reported")
@@ -212,6 +230,11 @@ def test_a_poor_control_is_pointed_out_and_undone(run: Run, tmp_path: Path) -> N
     assert "looks poor" not in done.err
     assert "control of DMS is told from the errors" in done.err
     assert "background taken from the training reactivities: DMS" in done.err
+    reported, undone = learnt
+    assert reported.unknowable is None
+    assert undone.unknowable is not None
+    assert undone.unknowable[:, 1].any()
+    assert np.isnan(undone.molecules.reactivity[undone.unknowable]).all()
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class Control:
     """Of one chemical and each nucleotide: ``rate`` (N,), what was subtracted, and ``treated`` (N,), from what.
 
     The rate is zero where nothing tells it. The treated rate is NaN where nothing is known of it, and less sure
-    where reads of other molecules are counted (``mixed``, (N,)); no molecule tells anything of a ``stem`` (N,) there.
+    where reads of other molecules are counted (``mixed``, (N,)); of a ``stem`` (N,) there nothing is known at all.
     """
 
     rate: Floats

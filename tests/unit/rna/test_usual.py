@@ -78,8 +78,9 @@ def test_training_batches_have_what_is_usual_where_no_molecule_tells_anything() 
     nowhere = np.zeros(values.shape, bool)
     for i in range(3):
         first = data.molecules.offsets[i]
-        nowhere[first + 4 : first + 7, 1] = True
-        values[first + 4 : first + 6] = NAN  # of the last of the three something is known, and a gap remains
+        nowhere[first + 4 : first + 7, 1] = nowhere[first, 1] = True
+        values[first + 4 : first + 6] = values[first] = NAN  # of the last of the three something is known
+        values[first + 1] = values[first + 8] = NAN  # but this happens in other molecules
     passed = replace(data.molecules, reactivity=values, sn_filter=np.ones((3, 2), bool))
     for flip in (False, True):
         plain, taught = Probed(passed, data.pairs), Probed(passed, data.pairs, nowhere)
@@ -87,12 +88,13 @@ def test_training_batches_have_what_is_usual_where_no_molecule_tells_anything() 
         before, after = (list(task.loader(d, [0, 1, 2], batch_size=3, seed=0)) for d in (plain, taught))
         for was, now in zip(before, after, strict=True):
             filled = torch.isfinite(now.reactivity) & ~torch.isfinite(was.reactivity)
-            assert filled.sum() == 2 * len(was.reactivity)
+            assert filled.sum() == 3 * len(was.reactivity)
             assert not filled[..., 0].any()
             assert torch.equal(
                 torch.nan_to_num(now.reactivity)[~filled], torch.nan_to_num(was.reactivity)[~filled]
             )
             assert (now.reactivity[filled] <= 1).all()
             assert not filled[~was.inputs.mask].any()
-            gaps = ~torch.isfinite(was.reactivity[..., 0]) & was.inputs.mask
-            assert torch.equal(filled[..., 1], gaps)
+            gaps = ~torch.isfinite(was.reactivity[..., 1]) & was.inputs.mask
+            assert not (filled[..., 1] & ~gaps).any()
+            assert gaps.sum() == 5 * len(gaps)
