@@ -81,7 +81,7 @@ class MoleculeLoader:
         rng = np.random.default_rng((self.seed, self.epoch, self.rank, k))
         reverse = rng.random(len(molecules)) < 0.5 if self.flip else None
         batch = self.data.measured(molecules, self.weight, reverse)
-        if self.usual:
+        if self.usual is not None:
             where = self.data.nowhere_known(molecules, reverse)
             batch = with_usual(batch, where | ends_of(batch) if self.ends else where, self.usual)
         return random_pieces(batch, self.pieces, rng) if self.pieces else batch

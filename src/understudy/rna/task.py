@@ -17,11 +17,13 @@ from torch import Tensor
 from understudy.core.oneshot import OneShotModel, apply
 from understudy.errors import ConfigError, did_you_mean
 from understudy.rna.batches import Batching, Probed, ReactivityBatch
+from understudy.rna.features import drawn
 from understudy.rna.loader import MoleculeLoader
 from understudy.rna.medians import Kind, Medians, fit_medians
 from understudy.rna.molecules import CHEMICALS, Molecules
 
 WEIGHTS = ("log_snr", "none")
+_FOR_MEDIANS = 20_000  # molecules tell what is usual as well as all of a larger library, in far less memory
 _LARGEST_ERROR = 2.0  # reported errors beyond it say no more than "very noisy"
 
 
@@ -112,7 +114,8 @@ class Reactivities:
         if not self.ends and table.unknowable is None:
             return None
         kind: Kind = "nucleotide" if table.pairs is None else "pairing"
-        return fit_medians(table.molecules, chosen, kind, pairs=table.pairs)
+        some = drawn(table.molecules, chosen, _FOR_MEDIANS)
+        return fit_medians(table.molecules, some, kind, pairs=table.pairs)
 
     def loss(self, model: OneShotModel, batch: ReactivityBatch, *, epoch: int = 0) -> Tensor:
         """Weighted mean absolute error against clipped reactivities, plus that of the predicted errors."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from rna_profiles import probed
 from understudy.rna.batches import Probed, ReactivityBatch
-from understudy.rna.medians import BINS, Medians
+from understudy.rna.features import drawn
+from understudy.rna.medians import BINS, Medians, fit_medians
 from understudy.rna.task import Reactivities
 from understudy.rna.usual import ends_of, with_usual
 
@@ -98,3 +100,19 @@ def test_training_batches_have_what_is_usual_where_no_molecule_tells_anything() 
             gaps = ~torch.isfinite(was.reactivity[..., 1]) & was.inputs.mask
             assert not (filled[..., 1] & ~gaps).any()
             assert gaps.sum() == 5 * len(gaps)
+
+
+def test_some_molecules_of_a_large_library_tell_what_is_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _ = batch_of([12] * 6, [(3, 10)] * 6)
+    values = np.random.default_rng(0).random(data.molecules.reactivity.shape, dtype=np.float32)
+    data = Probed(replace(data.molecules, reactivity=values, sn_filter=np.ones((6, 2), bool)), data.pairs)
+    every = np.arange(6)
+    monkeypatch.setattr("understudy.rna.task._FOR_MEDIANS", 2)
+    usual = Reactivities(ends=True).loader(data, every, batch_size=3, seed=0).usual
+    assert usual is not None
+    some, all_of_them = (
+        fit_medians(data.molecules, index, "pairing", pairs=data.pairs).table
+        for index in (drawn(data.molecules, every, 2), every)
+    )
+    np.testing.assert_array_equal(usual.table, some)
+    assert (some != all_of_them).any()
